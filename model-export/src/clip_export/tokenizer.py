@@ -9,6 +9,7 @@ Does not pad: models differ in that, and the edge encodes every prompt at its ow
 from __future__ import annotations
 
 import html.entities
+import importlib.util
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -27,12 +28,22 @@ BYTES = 512
 MERGES = 48_894
 
 
+def open_clip_tokenizer() -> SimpleTokenizer:
+    """open_clip's tokenizer as it is, from its one file: importing the whole package takes 8 seconds more."""
+    package = importlib.util.find_spec("open_clip")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("the reference tokenizer needs the package open_clip_torch")
+    file = Path(package.submodule_search_locations[0]) / "tokenizer.py"
+    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SimpleTokenizer()
+
+
 @lru_cache(maxsize=1)
 def reference_tokenizer() -> SimpleTokenizer:
-    """open_clip's tokenizer with OpenAI's spelling of the special tokens. Takes a second, so it is made once."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    tokenizer = SimpleTokenizer()
+    """open_clip's tokenizer with OpenAI's spelling of the special tokens; takes a second, so it is made once."""
+    tokenizer = open_clip_tokenizer()
     spelling = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
     pattern = tokenizer.pat.pattern
     for theirs, ours in spelling.items():
