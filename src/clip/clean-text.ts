@@ -1,0 +1,95 @@
+/**
+ * CLIP's text cleaning: ftfy's `fix_text`, HTML unescaping twice, white space collapsed, lower case
+ * (openai/CLIP `simple_tokenizer.py`: `basic_clean`, `whitespace_clean`).
+ * Of ftfy it does everything but the repair of mojibake ("donâ€™t" stays as it is).
+ */
+import { fromWindows1252, type HtmlEntities, unescapeHtml } from './html-entities.ts';
+
+const LIGATURES: Record<string, string> = {
+  Ĳ: 'IJ',
+  ĳ: 'ij',
+  ŉ: 'ʼn',
+  Ǳ: 'DZ',
+  ǲ: 'Dz',
+  ǳ: 'dz',
+  Ǆ: 'DŽ',
+  ǅ: 'Dž',
+  ǆ: 'dž',
+  Ǉ: 'LJ',
+  ǈ: 'Lj',
+  ǉ: 'lj',
+  Ǌ: 'NJ',
+  ǋ: 'Nj',
+  ǌ: 'nj',
+  ﬀ: 'ff',
+  ﬁ: 'fi',
+  ﬂ: 'fl',
+  ﬃ: 'ffi',
+  ﬄ: 'ffl',
+  ﬅ: 'ſt',
+  ﬆ: 'st',
+};
+
+/** ftfy's own, narrower unescaping: only names that end in a semicolon, and lower-case ones written in capitals. */
+function unescapeUnambiguous(text: string, entities: HtmlEntities): string {
+  return text.replace(/&#?[0-9A-Za-z]{1,24};/g, (reference) => {
+    if (reference[1] === '#') {
+      const character = unescapeHtml(reference, entities);
+      return character.includes(';') ? reference : character;
+    }
+    const name = reference.slice(1);
+    const exact = entities.get(name);
+    if (exact !== undefined) return exact;
+    const lower = entities.get(name.toLowerCase());
+    const shouted =
+      lower !== undefined && name === name.toUpperCase() && unescapeHtml(reference, entities) === reference;
+    return shouted ? lower.toUpperCase() : reference;
+  });
+}
+
+/** One round of ftfy's fixers, in its order. */
+function fixOnce(text: string, entities: HtmlEntities, entitiesRead: boolean): string {
+  return (entitiesRead ? unescapeUnambiguous(text, entities) : text)
+    .replace(/[\x80-\x9f]/g, (c) => fromWindows1252(c.charCodeAt(0)))
+    .replace(/[ĲĳŉǱǲǳǄǅǆǇǈǉǊǋǌﬀ-ﬆ]/g, (c) => LIGATURES[c])
+    .replace(/[\u3000\uff01-\uffef]/g, (c) => (c === '\u3000' ? ' ' : c.normalize('NFKC')))
+    .replace(/[\u201c-\u201f]/g, '"')
+    .replace(/[\u02bc\u2018-\u201b]/g, "'")
+    .replace(/\r\n|[\r\u2028\u2029\x85]/g, '\n')
+    .toWellFormed()
+    .replace(ANSI_ESCAPE, '')
+    .replace(CONTROL, '')
+    .normalize('NFC');
+}
+
+const ANSI_ESCAPE = /\x1b\[[\d;]*[a-zA-Z]/g;
+const CONTROL = /[\0-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]/g;
+
+/** `ftfy.fix_text` without `fix_encoding`: line by line, each until nothing changes any more. */
+function fixText(text: string, entities: HtmlEntities): string {
+  let entitiesRead = true;
+  return text
+    .split(/(?<=\n)/)
+    .map((line) => {
+      // a "<" means markup: ftfy leaves entities alone from there on
+      if (line.includes('<')) entitiesRead = false;
+      let fixed = line;
+      for (;;) {
+        const next = fixOnce(fixed, entities, entitiesRead);
+        if (next === fixed) return fixed;
+        fixed = next;
+      }
+    })
+    .join('');
+}
+
+// Python's str.isspace, which is not JavaScript's \s (that has U+FEFF, and lacks U+0085 and U+001C … U+001F)
+const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+const PLAIN_ASCII = /^[\x20-\x25\x27-\x7e]*$/;
+
+/** The text as CLIP's tokenizer sees it. */
+export function cleanText(text: string, entities: HtmlEntities): string {
+  const plain = PLAIN_ASCII.test(text);
+  const fixed = plain ? text : unescapeHtml(unescapeHtml(fixText(text, entities), entities), entities);
+  return fixed.replace(WHITE_SPACE, ' ').replace(/^ | $/g, '').toLowerCase();
+}

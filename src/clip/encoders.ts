@@ -1,0 +1,19 @@
+/** What the two encoders take and give. Implementations live in `src/runtime` (onnxruntime-web) and `src/engine`. */
+
+/** [3, size, size], channel first, (x / 255 − mean) / std. */
+export type PixelValues = Float32Array;
+
+/** [length], start token … end token, at the text's own length (no padding), length ≤ the model's context length. */
+export type TokenIds = Int32Array;
+
+/** [embeddingDim], L2-normalised, so that a dot product of two of them is their cosine. */
+export type Embedding = Float32Array;
+
+export interface ClipImageEncoder {
+  encodeImage(pixelValues: PixelValues): Promise<Embedding>;
+}
+
+export interface ClipTextEncoder {
+  /** The same ids give the same embedding, whatever else was encoded before. */
+  encodeText(tokenIds: TokenIds): Promise<Embedding>;
+}

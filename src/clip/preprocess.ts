@@ -1,0 +1,93 @@
+/**
+ * From a decoded picture's rows to pixel values, as the checkpoint's own preprocessing does it: resize, centre crop,
+ * normalise (openai/CLIP `_transform`, in torchvision's arithmetic on a PIL image). The order differs in one thing: a
+ * picture is converted to RGB before it is resized, as Hugging Face's processors do.
+ */
+import type { PixelValues } from './encoders.ts';
+import { ClipError } from './errors.ts';
+import type { DecodeRequest } from './pixels.ts';
+import { type Axis, createResizer, type Interpolation, type Resizer } from './resize.ts';
+
+export interface PreprocessSpec {
+  /** Side of the square that the image encoder sees, in pixels. */
+  size: number;
+  /** `shortest`: the shorter side becomes `size`, then the centre is cropped. `squash`: both sides become `size`. */
+  resize: 'shortest' | 'squash';
+  interpolation: Interpolation;
+  /** Per channel, of values in 0 … 1. */
+  mean: readonly number[];
+  std: readonly number[];
+}
+
+/**
+ * How many times the model's size a decoder must keep of the shorter side when it reduces a picture by itself.
+ * At 4 the result of the resize differs by at most 2 of 255 from that of the full picture (measured on photos).
+ */
+const DECODER_MARGIN = 4;
+
+/** Python's `round`: halves to the even neighbour. */
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  if (x - floor !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** The two axes of the resize, with what the centre crop wants of them (torchvision `resize`, `center_crop`). */
+export function cropGeometry(width: number, height: number, spec: PreprocessSpec): { across: Axis; down: Axis } {
+  const { size } = spec;
+  if (spec.resize === 'squash') {
+    return {
+      across: { from: width, to: size, start: 0, length: size },
+      down: { from: height, to: size, start: 0, length: size },
+    };
+  }
+  const short = Math.min(width, height);
+  const axis = (from: number): Axis => {
+    const to = from === short ? size : Math.trunc((size * from) / short);
+    return { from, to, start: roundHalfEven((to - size) / 2), length: size };
+  };
+  return { across: axis(width), down: axis(height) };
+}
+
+export interface Preprocessor {
+  /** What to ask of the decoder; its rows end up here. */
+  request: DecodeRequest;
+  /** The cropped picture, [size, size, 3], 0 … 255. @throws corrupt_image if rows are missing */
+  pixels(): Uint8Array;
+  /** @throws corrupt_image if rows are missing */
+  pixelValues(): PixelValues;
+}
+
+/** Preprocesses one picture; make a new one for the next. */
+export function createPreprocessor(spec: PreprocessSpec): Preprocessor {
+  let resizer: Resizer | undefined;
+  const pixels = () => {
+    const cropped = resizer?.pixels();
+    if (!cropped) throw new ClipError('corrupt_image', 'The picture ends before its last row; send the whole file.');
+    return cropped;
+  };
+  return {
+    request: {
+      minShortSide: DECODER_MARGIN * spec.size,
+      open(width, height) {
+        const { across, down } = cropGeometry(width, height, spec);
+        resizer = createResizer(across, down, spec.interpolation);
+        return resizer;
+      },
+    },
+    pixels,
+    pixelValues: () => normalisePixels(pixels(), spec),
+  };
+}
+
+/** (x / 255 − mean) / std in float32, step by step as PyTorch rounds it. [size, size, 3] → [3, size, size] */
+export function normalisePixels(pixels: Uint8Array, { mean, std }: PreprocessSpec): PixelValues {
+  const plane = pixels.length / 3;
+  const values = new Float32Array(pixels.length);
+  const f = Math.fround;
+  for (let channel = 0; channel < 3; channel++) {
+    const ofByte = Float32Array.from({ length: 256 }, (_, x) => f(f(f(x / 255) - f(mean[channel])) / f(std[channel])));
+    for (let i = 0; i < plane; i++) values[channel * plane + i] = ofByte[pixels[i * 3 + channel]];
+  }
+  return values;
+}
