@@ -1,0 +1,133 @@
+/**
+ * `model.json`, what a model bundle says of itself: the only source of sizes, means, context lengths and scales.
+ * It is parsed and checked once, when the model is first asked for; an error names the field.
+ */
+import { type Field, field } from './checked-json.ts';
+import { NAME_PATTERN } from './label-set.ts';
+import type { PreprocessSpec } from './preprocess.ts';
+import type { TokenizerSpec } from './tokenizer.ts';
+import type { Similarity } from './zero-shot.ts';
+
+/** A file of the bundle, or one part of a file that was split: parts are joined in the manifest's order. */
+export interface BundleFile {
+  /** relative to the bundle's folder */
+  path: string;
+  bytes: number;
+  /** of these bytes, lower-case hexadecimal */
+  sha256: string;
+}
+
+export interface ImageEncoderManifest extends PreprocessSpec {
+  runtime: 'onnx';
+  files: readonly BundleFile[];
+}
+
+export interface TokenizerManifest extends TokenizerSpec {
+  kind: 'clip-bpe';
+  vocabularySize: number;
+  /** the merges, then the table of HTML entities */
+  files: readonly BundleFile[];
+}
+
+export interface TextEncoderManifest {
+  runtime: 'onnx';
+  contextLength: number;
+  pooling: 'first-eot';
+  tokenizer: TokenizerManifest;
+  files: readonly BundleFile[];
+}
+
+export interface ModelManifest {
+  id: string;
+  /** sha256 over all that changes an embedding: label sets are bound to it */
+  revision: string;
+  title: string;
+  license: string;
+  source: Readonly<Record<string, unknown>>;
+  embeddingDim: number;
+  similarity: Similarity;
+  image: ImageEncoderManifest;
+  /** null: an image-only deployment, label sets come precomputed */
+  text: TextEncoderManifest | null;
+  /** built-in sets; the first is what `classify` uses when a request names none */
+  labelSets: readonly { name: string; file: BundleFile }[];
+  /** what `clip-export verify` measured; passed on as it is */
+  quality: Readonly<Record<string, unknown>>;
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+/** No absolute path, no "..": a bundle cannot reach outside its folder. */
+const RELATIVE_PATH = /^(?!.*\.\.)[\w-][\w./-]*$/;
+
+/** @throws FieldError naming the field */
+export function parseModelManifest(json: unknown): ModelManifest {
+  const root = field(json);
+  root.get('format').oneOf(['edgeclip-model/1']);
+  const text = root.optional('text');
+  return {
+    id: root.get('id').string(NAME_PATTERN),
+    revision: root.get('revision').string(SHA256),
+    title: root.get('title').string(),
+    license: root.get('license').string(),
+    source: root.get('source').record(),
+    embeddingDim: root.get('embeddingDim').whole(),
+    similarity: parseSimilarity(root.get('similarity')),
+    image: parseImage(root.get('image')),
+    text: text ? parseText(text) : null,
+    labelSets: (root.optional('labelSets')?.items() ?? []).map((set) => ({
+      name: set.get('name').string(NAME_PATTERN),
+      file: parseFile(set.get('file')),
+    })),
+    quality: root.optional('quality')?.record() ?? {},
+  };
+}
+
+function parseSimilarity(of: Field): Similarity {
+  const kind = of.get('kind').oneOf(['softmax', 'sigmoid']);
+  const logitScale = of.get('logitScale').number((x) => x > 0);
+  return kind === 'softmax' ? { kind, logitScale } : { kind, logitScale, logitBias: of.get('logitBias').number() };
+}
+
+function parseImage(of: Field): ImageEncoderManifest {
+  const perChannel = (f: Field, check?: (x: number) => boolean) => f.items(3).map((item) => item.number(check));
+  return {
+    size: of.get('size').whole(),
+    resize: of.get('resize').oneOf(['shortest', 'squash']),
+    interpolation: of.get('interpolation').oneOf(['bicubic', 'bilinear']),
+    mean: perChannel(of.get('mean')),
+    std: perChannel(of.get('std'), (x) => x > 0),
+    runtime: of.get('runtime').oneOf(['onnx']),
+    files: parseFiles(of.get('files')),
+  };
+}
+
+function parseText(of: Field): TextEncoderManifest {
+  const contextLength = of.get('contextLength').whole();
+  const tokenizer = of.get('tokenizer');
+  const vocabularySize = tokenizer.get('vocabularySize').whole();
+  const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);
+  return {
+    runtime: of.get('runtime').oneOf(['onnx']),
+    contextLength,
+    pooling: of.get('pooling').oneOf(['first-eot']),
+    tokenizer: {
+      kind: tokenizer.get('kind').oneOf(['clip-bpe']),
+      contextLength,
+      vocabularySize,
+      startOfText: token(tokenizer.get('startOfText')),
+      endOfText: token(tokenizer.get('endOfText')),
+      files: parseFiles(tokenizer.get('files')),
+    },
+    files: parseFiles(of.get('files')),
+  };
+}
+
+const parseFiles = (of: Field): BundleFile[] => of.items().map(parseFile);
+
+function parseFile(of: Field): BundleFile {
+  return {
+    path: of.get('path').string(RELATIVE_PATH),
+    bytes: of.get('bytes').whole(),
+    sha256: of.get('sha256').string(SHA256),
+  };
+}

@@ -1,0 +1,97 @@
+/** A model in use: pictures and texts in, embeddings out. Knows no file, no network and no inference engine. */
+import type { ClipImageEncoder, ClipTextEncoder, Embedding } from './encoders.ts';
+import { ClipError } from './errors.ts';
+import type { ModelManifest } from './model-manifest.ts';
+import type { DecodeImage } from './pixels.ts';
+import { createPreprocessor } from './preprocess.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** The steps that `Server-Timing` names. */
+export type Stage = 'fetch' | 'decode' | 'preprocess' | 'encode' | 'score';
+
+/** Runs a step and books its time under the stage. */
+export type Measure = <T>(stage: Stage, step: () => T) => T;
+
+export interface TextEmbedding {
+  embedding: Embedding;
+  /** including start and end token */
+  tokens: number;
+  /** The text was longer than the model's context and was cut. */
+  truncated: boolean;
+}
+
+export interface Model {
+  manifest: ModelManifest;
+  /** @throws unsupported_image, corrupt_image, image_too_large, model_unavailable */
+  embedImage(bytes: Uint8Array, measure: Measure): Promise<Embedding>;
+  /** In order. @throws no_text_encoder, model_unavailable */
+  embedTexts(texts: readonly string[], measure: Measure): Promise<TextEmbedding[]>;
+}
+
+/** What a model is made of. The encoders are loaded when they are first needed: a built-in set needs no text encoder. */
+export interface ModelParts {
+  decodeImage: DecodeImage;
+  imageEncoder(): Promise<ClipImageEncoder>;
+  textEncoder(): Promise<{ encoder: ClipTextEncoder; tokenizer: Tokenizer }>;
+  /** Bytes of text embeddings that are remembered; the ones unused for longest are forgotten. */
+  textCacheBytes: number;
+}
+
+export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
+  const textCache = createTextCache(Math.floor(parts.textCacheBytes / (manifest.embeddingDim * 4 + TEXT_OVERHEAD)));
+  const encode = async (text: string): Promise<TextEmbedding> => {
+    const { encoder, tokenizer } = await parts.textEncoder();
+    const { tokenIds, truncated } = tokenizer.encode(text);
+    return { embedding: await encoder.encodeText(tokenIds), tokens: tokenIds.length, truncated };
+  };
+  return {
+    manifest,
+    async embedImage(bytes, measure) {
+      const preprocessor = createPreprocessor(manifest.image);
+      await measure('decode', () => parts.decodeImage(bytes, preprocessor.request));
+      const pixelValues = measure('preprocess', () => preprocessor.pixelValues());
+      return measure('encode', async () => (await parts.imageEncoder()).encodeImage(pixelValues));
+    },
+    async embedTexts(texts, measure) {
+      if (!manifest.text) {
+        throw new ClipError(
+          'no_text_encoder',
+          `Model "${manifest.id}" has no text encoder; use a label set that was made with clip-export, or another model.`,
+        );
+      }
+      return measure('encode', async () => {
+        const embeddings: TextEmbedding[] = [];
+        for (const text of texts) {
+          const known = textCache.get(text);
+          const embedding = known ?? (await encode(text));
+          if (!known) textCache.set(text, embedding);
+          embeddings.push(embedding);
+        }
+        return embeddings;
+      });
+    },
+  };
+}
+
+/** Bytes that an entry takes beside its floats: the key, the objects. An estimate. */
+const TEXT_OVERHEAD = 256;
+
+/** Least recently used goes first: a Map keeps its keys in the order in which they were set. */
+function createTextCache(capacity: number) {
+  const entries = new Map<string, TextEmbedding>();
+  return {
+    get(text: string): TextEmbedding | undefined {
+      const found = entries.get(text);
+      if (!found) return undefined;
+      entries.delete(text);
+      entries.set(text, found);
+      return found;
+    },
+    set(text: string, embedding: TextEmbedding): void {
+      entries.set(text, embedding);
+      if (entries.size <= capacity) return;
+      const [oldest] = entries.keys();
+      entries.delete(oldest);
+    },
+  };
+}
