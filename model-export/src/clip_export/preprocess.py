@@ -19,8 +19,17 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says, as 8-bit RGB; alpha is dropped."""
-    return ImageOps.exif_transpose(image).convert("RGB")
+    """The image turned as its EXIF orientation says, as 8-bit RGB; alpha is dropped.
+
+    16-bit grey is the one place where PIL is not followed: it clips such samples to 255, so that nearly every picture
+    comes out white. Their high byte is taken instead, as PIL itself does for 16-bit RGB.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    # without this PIL warns that transparency is lost, which is what we want
+    upright.info.pop("transparency", None)
+    return upright.convert("RGB")
 
 
 def resized_size(width: int, height: int, size: int, resize: Resize) -> tuple[int, int]:
