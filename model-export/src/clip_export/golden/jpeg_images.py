@@ -10,8 +10,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from clip_export.golden.exif import JPEG_PREFIX, orientation_exif, stored
-from clip_export.golden.photos import small
+from .exif import JPEG_PREFIX, orientation_exif, stored
+from .photos import small
 
 ADOBE_MARKER = b"\xff\xee\x00\x0eAdobe"
 

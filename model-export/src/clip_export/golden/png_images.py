@@ -7,9 +7,9 @@ import struct
 import numpy as np
 from PIL import Image
 
-from clip_export.golden.exif import orientation_exif, stored
-from clip_export.golden.photos import small
-from clip_export.golden.png_writer import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, PngOptions, write_png
+from .exif import orientation_exif, stored
+from .photos import small
+from .png_writer import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, PngOptions, write_png
 
 DEPTHS = {GREY: [1, 2, 4, 8, 16], RGB: [8, 16], PALETTE: [1, 2, 4, 8], GREY_ALPHA: [8, 16], RGB_ALPHA: [8, 16]}
 NAMES = {GREY: "grey", RGB: "rgb", PALETTE: "palette", GREY_ALPHA: "grey-alpha", RGB_ALPHA: "rgb-alpha"}

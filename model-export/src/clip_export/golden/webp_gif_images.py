@@ -7,9 +7,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from clip_export.golden.exif import orientation_exif, stored
-from clip_export.golden.photos import small
-from clip_export.golden.png_images import alpha_ramp
+from .exif import orientation_exif, stored
+from .photos import small
+from .png_images import alpha_ramp
 
 
 def webp(image: Image.Image, **options: object) -> bytes:
