@@ -1,0 +1,144 @@
+"""Builds a model bundle: graphs, tokenizer, label sets, manifest. Everything is made in a folder beside the target and
+moved there at the end, so that a broken export leaves the old bundle as it was."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .encoders import EncodeTexts, graph_text_encoder
+from .graphs import END_OF_TEXT, write_image_graph, write_text_graph
+from .label_set import LabelSet, check_texts, embed_labels, write_label_set
+from .manifest import PART_BYTES, file_entries, file_entry, read_parts, revision, split_file, write_manifest
+from .progress import Track, silent
+from .quantise import quantise_graph
+from .source import Source
+from .tokenizer import write_artifact
+
+
+@dataclass(frozen=True)
+class LabelTexts:
+    """What a built-in label set is made from."""
+
+    name: str
+    labels: list[str]
+    templates: list[str]
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What a person says of the model, and the sets to build in; the first is the default of `classify`."""
+
+    id: str
+    title: str
+    license: str
+    label_sets: list[LabelTexts] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FloatGraphs:
+    """The float32 graphs that the bundle's were quantised from; kept to tell export errors from quantisation errors."""
+
+    image: Path
+    text: Path
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place if the block ends well, and is removed if it does not.
+
+    What the old folder has and the new one lacks in Markdown (a model card) is carried over.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    folder.chmod(0o755)
+    try:
+        yield folder
+        for card in target.glob("*.md"):
+            shutil.copy2(card, folder / card.name)
+        if target.exists():
+            shutil.rmtree(target)
+        folder.replace(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
+    """Both encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
+    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx")
+    write_image_graph(source.model, graphs.image)
+    write_text_graph(source.model, graphs.text)
+    return graphs
+
+
+def write_bundle(
+    folder: Path,
+    source: Source,
+    graphs: FloatGraphs,
+    facts: BundleFacts,
+    track: Track = silent,
+    part_bytes: int = PART_BYTES,
+) -> dict[str, Any]:
+    """Fills `folder` with a bundle (all but the measurements) and returns its manifest."""
+    for texts in facts.label_sets:
+        check_texts(texts.labels, texts.templates)
+    encoder_files = {}
+    for name, graph in track([("image", graphs.image), ("text", graphs.text)], "int8 graphs"):
+        quantise_graph(graph, folder / f"{name}.onnx")
+        encoder_files[name] = file_entries(folder, split_file(folder / f"{name}.onnx", part_bytes))
+    manifest = _manifest(source, facts, encoder_files, file_entries(folder, write_artifact(folder)))
+    encode_texts = bundle_text_encoder(folder, manifest, track)
+    for texts in facts.label_sets:
+        path = folder / "labels" / f"{texts.name}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        write_label_set(make_label_set(manifest, texts, encode_texts), path)
+        manifest["labelSets"].append({"name": texts.name, "file": file_entry(folder, path)})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def make_label_set(manifest: dict[str, Any], texts: LabelTexts, encode_texts: EncodeTexts) -> LabelSet:
+    """The label set of these texts for the bundle of this manifest."""
+    embeddings = embed_labels(texts.labels, texts.templates, encode_texts)
+    return LabelSet(texts.name, manifest["id"], revision(manifest), texts.labels, texts.templates, embeddings)
+
+
+def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
+    """The text encoder of a bundle, on this machine."""
+    text = manifest["text"]
+    return graph_text_encoder(read_parts(folder, text["files"]), text["contextLength"], track)
+
+
+def _manifest(
+    source: Source, facts: BundleFacts, encoder_files: dict[str, list], tokenizer_files: list
+) -> dict[str, Any]:
+    return {
+        "id": facts.id,
+        "title": facts.title,
+        "license": facts.license,
+        "source": source.facts(),
+        "embeddingDim": source.embedding_dim,
+        "similarity": {"kind": "softmax", "logitScale": source.logit_scale},
+        "image": {**source.preprocessing, "runtime": "onnx", "files": encoder_files["image"]},
+        "text": {
+            "contextLength": source.context_length,
+            "tokenizer": {
+                "kind": "clip-bpe",
+                "startOfText": 49406,
+                "endOfText": END_OF_TEXT,
+                "vocabularySize": source.model.config.text_config.vocab_size,
+                "files": tokenizer_files,
+            },
+            "pooling": "first-eot",
+            "padTo": None,
+            "runtime": "onnx",
+            "files": encoder_files["text"],
+        },
+        "labelSets": [],
+        "quality": {},
+    }

@@ -1,0 +1,91 @@
+"""The encoders as plain functions, in float (PyTorch) and as a bundle's graph (onnxruntime, as at the edge)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from .graphs import ImageGraph, TextGraph
+from .progress import Track, silent
+from .source import Source
+from .tokenizer import encode
+
+EncodeImages = Callable[[np.ndarray], np.ndarray]
+"""float32 [n, 3, size, size] -> float32 [n, dim], unit rows"""
+EncodeTexts = Callable[[Sequence[str]], np.ndarray]
+"""n texts -> float32 [n, dim], unit rows"""
+
+FLOAT_BATCH = 64
+
+
+def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
+    """The checkpoint's image encoder in PyTorch, float32."""
+    graph = ImageGraph(source.model).eval()
+
+    @torch.inference_mode()
+    def encode_images(pixels: np.ndarray) -> np.ndarray:
+        starts = track(range(0, len(pixels), FLOAT_BATCH), "images, float")
+        return np.concatenate([graph(torch.from_numpy(pixels[at : at + FLOAT_BATCH])).numpy() for at in starts])
+
+    return encode_images
+
+
+def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
+    """The checkpoint's text encoder in PyTorch, float32. Texts of equal length share a batch, so nothing is padded."""
+    graph = TextGraph(source.model).eval()
+
+    @torch.inference_mode()
+    def encode_texts(texts: Sequence[str]) -> np.ndarray:
+        ids = [encode(text, source.context_length) for text in texts]
+        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+        embeddings = np.empty((len(ids), source.embedding_dim), np.float32)
+        for batch in track(_equal_lengths(order, ids), "texts, float"):
+            embeddings[batch] = graph(torch.tensor([ids[index] for index in batch], dtype=torch.int32)).numpy()
+        return embeddings
+
+    return encode_texts
+
+
+def graph_image_encoder(graph: Path | bytes, track: Track = silent) -> EncodeImages:
+    """An ONNX image encoder. Batch 1: a dynamically quantised graph answers differently in company."""
+    session = open_session(graph)
+
+    def encode_images(pixels: np.ndarray) -> np.ndarray:
+        rows = track(range(len(pixels)), "images, graph")
+        return np.concatenate([session.run(None, {"pixel_values": pixels[at : at + 1]})[0] for at in rows])
+
+    return encode_images
+
+
+def graph_text_encoder(graph: Path | bytes, context_length: int, track: Track = silent) -> EncodeTexts:
+    """An ONNX text encoder, each text at its own length and in batch 1, as the edge runs it."""
+    session = open_session(graph)
+
+    def encode_texts(texts: Sequence[str]) -> np.ndarray:
+        embeddings = []
+        for text in track(texts, "texts, graph"):
+            ids = np.array([encode(text, context_length)], np.int32)  # [1, length]
+            embeddings.append(session.run(None, {"input_ids": ids})[0])
+        return np.concatenate(embeddings)
+
+    return encode_texts
+
+
+def open_session(graph: Path | bytes) -> onnxruntime.InferenceSession:
+    """A session on the CPU, of a file or of its bytes (a bundle's graph may lie in several parts)."""
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
+def _equal_lengths(order: list[int], ids: list[list[int]]) -> list[list[int]]:
+    batches: list[list[int]] = []
+    for index in order:
+        last = batches[-1] if batches else None
+        if last and len(last) < FLOAT_BATCH and len(ids[last[0]]) == len(ids[index]):
+            last.append(index)
+        else:
+            batches.append([index])
+    return batches

@@ -1,0 +1,52 @@
+"""Labelled photos to measure with: a TSV of `file<TAB>label` lines and the folder in which the files lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .preprocess import pixel_values
+from .progress import Track, silent
+
+
+class PhotoListError(Exception):
+    """The list cannot be read; the message names the line."""
+
+
+@dataclass(frozen=True)
+class PhotoList:
+    """Photos and what each shows."""
+
+    name: str
+    files: list[Path]
+    labels: list[str]
+
+
+def read_photo_list(tsv: Path, folder: Path) -> PhotoList:
+    """Reads the list; the photos themselves are read by `load_pixels`. The list is named as its file."""
+    files, labels = [], []
+    for number, line in enumerate(tsv.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, tab, label = line.partition("\t")
+        if not tab or not label.strip():
+            raise PhotoListError(f"{tsv.name}, line {number}: expected a file, a tab and a label, got {line!r}")
+        files.append(folder / name)
+        labels.append(label.strip())
+    if not files:
+        raise PhotoListError(f"{tsv.name} lists no photos")
+    return PhotoList(tsv.stem, files, labels)
+
+
+def load_pixels(photos: PhotoList, image: dict[str, Any], track: Track = silent) -> np.ndarray:
+    """[n, 3, size, size] float32, preprocessed as the manifest's `image` says."""
+    settings = [image[key] for key in ("size", "resize", "interpolation", "mean", "std")]
+    pixels = []
+    for file in track(photos.files, f"photos of {photos.name}"):
+        with Image.open(file) as photo:
+            pixels.append(pixel_values(photo, *settings))
+    return np.stack(pixels)

@@ -1,0 +1,20 @@
+"""A progress bar for loops that take longer than a second. Functions take a `Track`; tests and callers may pass none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.progress import track
+
+Track = Callable[[Sequence, str], Iterable]
+"""(items, what is done with each) -> the same items, one by one"""
+
+
+def silent(items: Sequence, description: str) -> Iterable:
+    """Shows nothing."""
+    return items
+
+
+def bar(items: Sequence, description: str) -> Iterable:
+    """Draws a bar on the terminal while the items are consumed."""
+    return track(items, description=description)
