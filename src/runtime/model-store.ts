@@ -1,0 +1,88 @@
+/** The models of a deployment, each loaded when it is first asked for, part by part, once per isolate. */
+import { FieldError } from '../clip/checked-json.ts';
+import { ClipError } from '../clip/errors.ts';
+import { createModel, type Model } from '../clip/model.ts';
+import { type ModelManifest, parseModelManifest, type TextEncoderManifest } from '../clip/model-manifest.ts';
+import type { DecodeImage } from '../clip/pixels.ts';
+import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
+import { type ReadFile, readBundleFile } from './bundle.ts';
+import { type KeepAlive, loadOnce } from './load-once.ts';
+import { createOnnxImageEncoder, createOnnxTextEncoder } from './onnx.ts';
+
+export interface ModelStore {
+  /** the first is the default */
+  ids: readonly string[];
+  /** @throws model_not_found, model_unavailable */
+  get(id?: string): Promise<Model>;
+}
+
+export interface ModelStoreOptions {
+  ids: readonly string[];
+  readFile: ReadFile;
+  decodeImage: DecodeImage;
+  keepAlive: KeepAlive;
+}
+
+/** Room for about 3,000 ad-hoc labels of a 256-dimensional model. */
+const TEXT_CACHE_BYTES = 4 * 1024 * 1024;
+
+export function createModelStore(options: ModelStoreOptions): ModelStore {
+  const { ids, keepAlive } = options;
+  const models = new Map(ids.map((id) => [id, loadOnce(() => loadModel(id, options), keepAlive)]));
+  return {
+    ids,
+    get(id = ids[0]) {
+      const load = models.get(id);
+      if (!load) throw new ClipError('model_not_found', `There is no model "${id}" here; there is ${ids.join(', ')}.`);
+      return load();
+    },
+  };
+}
+
+async function loadModel(id: string, { readFile, decodeImage, keepAlive }: ModelStoreOptions): Promise<Model> {
+  const manifest = await readManifest(id, readFile);
+  const { image, text, embeddingDim } = manifest;
+  const loadImageEncoder = async () => {
+    const graph = await readBundleFile(readFile, id, image.files);
+    return createOnnxImageEncoder(graph, { size: image.size, embeddingDim });
+  };
+  const loadTextEncoder = async () => {
+    if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
+    const tokenizer = await loadTokenizer(id, text, readFile);
+    const graph = await readBundleFile(readFile, id, text.files);
+    return { tokenizer, encoder: await createOnnxTextEncoder(graph, { embeddingDim }) };
+  };
+  return createModel(manifest, {
+    decodeImage,
+    imageEncoder: loadOnce(loadImageEncoder, keepAlive),
+    textEncoder: loadOnce(loadTextEncoder, keepAlive),
+    textCacheBytes: TEXT_CACHE_BYTES,
+  });
+}
+
+async function readManifest(id: string, readFile: ReadFile): Promise<ModelManifest> {
+  const path = `${id}/model.json`;
+  const fail = (what: string, cause?: unknown): never => {
+    throw new ClipError('model_unavailable', `The manifest ${path} ${what}; export and deploy the bundle again.`, {
+      cause,
+    });
+  };
+  const bytes = (await readFile(path)) ?? fail('is missing');
+  try {
+    const manifest = parseModelManifest(JSON.parse(new TextDecoder().decode(bytes)));
+    return manifest.id === id ? manifest : fail(`is that of "${manifest.id}"`);
+  } catch (error) {
+    if (error instanceof FieldError) fail(`is not usable: ${error.message}`, error);
+    if (error instanceof SyntaxError) fail('is not JSON', error);
+    throw error;
+  }
+}
+
+async function loadTokenizer(id: string, text: TextEncoderManifest, readFile: ReadFile): Promise<Tokenizer> {
+  const [mergesFile, entitiesFile] = text.tokenizer.files;
+  if (!entitiesFile)
+    throw new ClipError('model_unavailable', `The tokenizer of "${id}" lacks its table of HTML entities.`);
+  const merges = await readBundleFile(readFile, id, [mergesFile]);
+  const entities = JSON.parse(new TextDecoder().decode(await readBundleFile(readFile, id, [entitiesFile])));
+  return createTokenizer(text.tokenizer, new Uint16Array(merges.buffer), new Map(Object.entries<string>(entities)));
+}
