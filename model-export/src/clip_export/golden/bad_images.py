@@ -115,7 +115,7 @@ def png_lies(picture: Image.Image) -> dict[str, BadImage]:
 
 
 def webp_gif_lies(picture: Image.Image) -> dict[str, BadImage]:
-    still, moving = webp(picture), webp(picture, save_all=True, append_images=[picture.transpose(0)], duration=90)
+    still, moving = webp(picture), webp(picture, save_all=True, append_images=[picture.rotate(180)], duration=90)
     large_still, large_canvas, long_riff = bytearray(still), bytearray(moving), bytearray(still)
     struct.pack_into("<HH", large_still, 26, 16383, 16383)  # VP8's frame header
     large_canvas[24:30] = (16383).to_bytes(3, "little") * 2  # VP8X's canvas, less one

@@ -93,11 +93,13 @@ MOJIBAKE = [
     *["donâ€™t", "Ã©tÃ© Ã  la plage", "schÃ¶n", "â€œquotedâ€\x9d", "ÃƒÂ©", "Ð¿Ñ€Ð¸Ð²ÐµÑ‚", "naÃ¯ve cafÃ©", "â˜ƒ"],
     *["ä½ å¥½", "l’humanitÃ©", "rÃ©flexion", "voilÃ le travail"],
 ]
-NOUNS = """abacus, academic gown, acorn, african bush elephant, albatross, barn, barrel, bell pepper, bow tie, cable car,
-candle, chimpanzee, cliff dwelling, comic book, dragonfly, egyptian mau, espresso, go-kart, goldfish, hourglass,
+NOUNS = """
+abacus, academic gown, acorn, african bush elephant, albatross, barn, barrel, bell pepper, bow tie, cable car, candle,
+chimpanzee, cliff dwelling, comic book, dragonfly, egyptian mau, espresso, go-kart, goldfish, hourglass,
 ice cream, iPod, jack-o'-lantern, king penguin, ladybug, military uniform, miniskirt, monarch butterfly, orange,
 parking meter, pizza, refrigerator, school bus, snail, sombrero, space heater, teapot, teddy bear, trilobite,
-Yorkshire Terrier"""
+Yorkshire Terrier
+"""
 PROMPTS = ["a photo of a {}.", "itap of my {}.", "a bad photo of the {}.", "a {} in a video game.", "the plastic {}."]
 
 # stretches of Unicode whose characters are old enough for every engine to agree on them

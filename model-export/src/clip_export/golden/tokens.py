@@ -17,7 +17,7 @@ def needs_mojibake_repair(text: str) -> bool:
 
 
 def golden_tokens(context_length: int) -> dict:
-    """{contextLength, cases, mojibake}: each case a text, its ids (start to end token, not padded), and if it was cut."""
+    """{contextLength, cases, mojibake}: each case a text, its ids (start to end token, not padded), and if cut."""
     golden = {"contextLength": context_length, "cases": [], "mojibake": []}
     for text in dict.fromkeys([*curated(), *prompts(), *nonsense(), *MOJIBAKE]):
         ids = encode(text, context_length)
