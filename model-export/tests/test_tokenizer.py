@@ -1,10 +1,11 @@
-"""The tokenizer's artifact: a byte-pair encoding over `merges.bin`, written here anew, must give the reference's ids."""
+"""The tokenizer's artifact: a plain byte-pair encoding over `merges.bin` must give the reference's ids."""
 
 from __future__ import annotations
 
 import html
 import html.entities
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import ftfy
@@ -38,7 +39,7 @@ class PlainBpe:
         ids = [self.byte_ids[byte] for byte in word.encode()]
         ids[-1] += 256
         while len(ids) > 1:
-            best = min(zip(ids, ids[1:], strict=False), key=lambda pair: self.rank.get(pair, 1 << 20))
+            best = min(pairwise(ids), key=lambda pair: self.rank.get(pair, 1 << 20))
             if best not in self.rank:
                 break
             ids = self.merged(ids, best)
@@ -104,4 +105,5 @@ def test_over_long_texts_keep_the_end_token(context_length: int) -> None:
         ids = encode(text, context_length)
         assert len(ids) <= context_length
         assert (ids[0], ids[-1]) == (START, END)
-    assert is_truncated("word " * 76, 77) and not is_truncated("word " * 75, 77)
+    assert is_truncated("word " * 76, 77)
+    assert not is_truncated("word " * 75, 77)
