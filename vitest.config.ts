@@ -21,6 +21,8 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
+    // otherwise Node would import the .wasm of a package by itself
+    server: { deps: { inline: [/\.wasm$/] } },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,

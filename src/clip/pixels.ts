@@ -9,8 +9,22 @@ export interface RowSink {
   row(data: Uint8Array, offset: number, step: number): void;
 }
 
-/** Called once the size is known and before any pixel is decoded. Width and height are those of the upright picture. */
-export type OpenSink = (width: number, height: number) => RowSink;
+/** A picture that its decoder reduced: pixel (0, 0) of what it delivers stands for `by` × `by` pixels of the picture. */
+export interface Reduction {
+  by: number;
+  /** Size of the upright picture itself, not always a multiple of `by`: the last pixels then stand for less. */
+  width: number;
+  height: number;
+  /** Whether turning the picture upright made the last pixels the first. */
+  mirroredX: boolean;
+  mirroredY: boolean;
+}
+
+/**
+ * Called once the size is known and before any pixel is decoded. Width and height are those of the upright rows that will
+ * be pushed; `reduction` is given if they are not the picture's own.
+ */
+export type OpenSink = (width: number, height: number, reduction?: Reduction) => RowSink;
 
 export interface DecodeRequest {
   /**

@@ -5,7 +5,7 @@
  */
 import type { PixelValues } from './encoders.ts';
 import { ClipError } from './errors.ts';
-import type { DecodeRequest } from './pixels.ts';
+import type { DecodeRequest, Reduction } from './pixels.ts';
 import { type Axis, createResizer, type Interpolation, type Resizer } from './resize.ts';
 
 export interface PreprocessSpec {
@@ -32,21 +32,35 @@ function roundHalfEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** The two axes of the resize, with what the centre crop wants of them (torchvision `resize`, `center_crop`). */
-export function cropGeometry(width: number, height: number, spec: PreprocessSpec): { across: Axis; down: Axis } {
-  const { size } = spec;
-  if (spec.resize === 'squash') {
-    return {
-      across: { from: width, to: size, start: 0, length: size },
-      down: { from: height, to: size, start: 0, length: size },
-    };
-  }
-  const short = Math.min(width, height);
-  const axis = (from: number): Axis => {
-    const to = from === short ? size : Math.trunc((size * from) / short);
-    return { from, to, start: roundHalfEven((to - size) / 2), length: size };
+/** A side of the rows that come in, and of the picture that they stand for. */
+interface Side {
+  from: number;
+  full: number;
+  reducedBy: number;
+  mirrored: boolean;
+}
+
+/**
+ * The two axes of the resize, with what the centre crop wants of them (torchvision `resize`, `center_crop`): those of the
+ * picture itself, also where its decoder reduced it.
+ */
+export function cropGeometry(
+  [width, height]: readonly [number, number],
+  { size, resize }: Pick<PreprocessSpec, 'size' | 'resize'>,
+  reduction: Reduction = { by: 1, width, height, mirroredX: false, mirroredY: false },
+): { across: Axis; down: Axis } {
+  const short = Math.min(reduction.width, reduction.height);
+  const axis = ({ from, full, reducedBy, mirrored }: Side): Axis => {
+    const to = resize === 'squash' || full === short ? size : Math.trunc((size * full) / short);
+    const extent = full / reducedBy;
+    const offset = mirrored ? from - extent : 0;
+    return { from, offset, extent, to, start: roundHalfEven((to - size) / 2), length: size };
   };
-  return { across: axis(width), down: axis(height) };
+  const reducedBy = reduction.by;
+  return {
+    across: axis({ from: width, full: reduction.width, reducedBy, mirrored: reduction.mirroredX }),
+    down: axis({ from: height, full: reduction.height, reducedBy, mirrored: reduction.mirroredY }),
+  };
 }
 
 export interface Preprocessor {
@@ -69,8 +83,8 @@ export function createPreprocessor(spec: PreprocessSpec): Preprocessor {
   return {
     request: {
       minShortSide: DECODER_MARGIN * spec.size,
-      open(width, height) {
-        const { across, down } = cropGeometry(width, height, spec);
+      open(width, height, reduction) {
+        const { across, down } = cropGeometry([width, height], spec, reduction);
         resizer = createResizer(across, down, spec.interpolation);
         return resizer;
       },

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { parseModelManifest } from '../../src/clip/model-manifest.ts';
+import { readJson } from '../golden.ts';
+
+type Json = Record<string, unknown>;
+
+/** The default model's manifest with one field replaced; a path like "image.mean". */
+function changed(path: string, value: unknown): Json {
+  const manifest = readJson<Json>('public/models/tiny-64/model.json');
+  const keys = path.split('.');
+  let at = manifest;
+  for (const key of keys.slice(0, -1)) at = at[key] as Json;
+  at[keys.at(-1)!] = value;
+  return manifest;
+}
+
+it('reads the default model’s', () => {
+  const manifest = parseModelManifest(changed('title', 'A model'));
+  expect(manifest).toMatchObject({ id: 'tiny-64', title: 'A model', embeddingDim: 256, image: { size: 64 } });
+  expect(manifest.labelSets.map(({ name }) => name)).toEqual(['imagenet-200', 'cifar-10']);
+});
+
+it('takes a model without a text encoder, without label sets and without measurements', () => {
+  const manifest = changed('text', null);
+  delete manifest.labelSets;
+  delete manifest.quality;
+  expect(parseModelManifest(manifest)).toMatchObject({ text: null, labelSets: [], quality: {} });
+});
+
+it('takes a sigmoid model', () => {
+  const similarity = { kind: 'sigmoid', logitScale: 117.3, logitBias: -12.9 };
+  expect(parseModelManifest(changed('similarity', similarity)).similarity).toEqual(similarity);
+});
+
+describe('names the field that is wrong', () => {
+  it.each<[string, unknown, RegExp]>([
+    ['format', 'edgeclip-model/2', /^format must be one of edgeclip-model\/1/],
+    ['id', '../secrets', /^id must be/],
+    ['revision', 'abc', /^revision must be/],
+    ['embeddingDim', 0, /^embeddingDim must be/],
+    ['embeddingDim', '256', /^embeddingDim must be/],
+    ['similarity', { kind: 'sigmoid', logitScale: 10 }, /^similarity\.logitBias must be/],
+    ['similarity.logitScale', -1, /^similarity\.logitScale must be/],
+    ['image', undefined, /^image must be an object, found nothing/],
+    ['image.size', 64.5, /^image\.size must be/],
+    ['image.resize', 'stretch', /^image\.resize must be one of shortest, squash/],
+    ['image.mean', [0, 0], /^image\.mean must be an array of 3 items/],
+    ['image.std', [1, 0, 1], /^image\.std\[1\] must be/],
+    ['image.files', [], /^image\.files must be an array of one or more/],
+    [
+      'image.files',
+      [{ path: '../../wrangler.toml', bytes: 1, sha256: '0'.repeat(64) }],
+      /^image\.files\[0\]\.path must be/,
+    ],
+    ['image.files', [{ path: '/etc/passwd', bytes: 1, sha256: '0'.repeat(64) }], /^image\.files\[0\]\.path must be/],
+    ['image.runtime', 'tflite', /^image\.runtime must be one of/],
+    ['text.tokenizer.endOfText', 49408, /^text\.tokenizer\.endOfText must be/],
+    ['text.pooling', 'mean', /^text\.pooling must be one of/],
+    ['labelSets', [{ name: 'x' }], /^labelSets\[0\]\.file must be/],
+  ])('%s = %j', (path, value, message) => {
+    expect(() => parseModelManifest(changed(path, value))).toThrow(message);
+  });
+
+  it('a file that is no object', () => {
+    expect(() => parseModelManifest([])).toThrow(/^the file must be an object/);
+  });
+});
