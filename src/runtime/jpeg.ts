@@ -24,6 +24,9 @@ interface TurboJpeg {
 const TJPF_RGB = 0;
 const TJPF_CMYK = 11;
 
+/** What every channel of a pixel comes to whose coefficients are all 0. */
+const MISSING = 128;
+
 /** libjpeg's own tables, and its row buffers per pixel of width (measured: at most 1 MB and 70 bytes). */
 const FIXED_BYTES = 2 ** 20;
 const BYTES_PER_COLUMN = 80;
@@ -54,7 +57,8 @@ export function openJpeg(bytes: Uint8Array, request: DecodeRequest): Picture {
 /** The smallest of 1/1, 1/2, 1/4 and 1/8 whose shorter side is at least `minShortSide`; sides round up, as in libjpeg. */
 function reducedSize({ width, height }: JpegHeader, minShortSide: number) {
   const by = [8, 4, 2].find((n) => Math.ceil(Math.min(width, height) / n) >= minShortSide) ?? 1;
-  return { width: Math.ceil(width / by), height: Math.ceil(height / by) };
+  const reducedFrom = by > 1 ? { by, width, height } : undefined;
+  return { width: Math.ceil(width / by), height: Math.ceil(height / by), reducedFrom };
 }
 
 /**
@@ -64,8 +68,9 @@ function reducedSize({ width, height }: JpegHeader, minShortSide: number) {
 let shared: TurboJpeg | undefined;
 
 /**
- * libjpeg's longjmp is a JavaScript exception here, which unwinds no C stack: each costs at most 2 kB of the 64. So an
- * instance is replaced after a few, and not after each: damaged pictures in a row would fill the isolate with dropped ones.
+ * libjpeg's longjmp is a JavaScript exception here, which unwinds no C stack: each may leave a frame of up to about 2 kB
+ * on a stack of 64 kB (3,000 of the usual kind left nothing). So an instance is replaced after a few, and not after each:
+ * damaged pictures in a row would fill the isolate with dropped ones.
  */
 const MAX_FAULTS = 8;
 let faults = 0;
@@ -78,6 +83,8 @@ function withPixels(bytes: Uint8Array, size: Omit<Raster, 'data'>, use: (raster:
   const input = allocate(turbo, bytes.length);
   const output = allocate(turbo, length);
   new Uint8Array(turbo.memory.buffer, input, bytes.length).set(bytes);
+  // Grey, as missing data are shown: no pixel of the picture before this one can ever be taken for one of this.
+  new Uint8Array(turbo.memory.buffer, output, length).fill(MISSING);
   const outcome = decompress(turbo, { input, bytes: bytes.length, output, size });
   const pixels = new Uint8Array(turbo.memory.buffer, output, length);
   const failure = failureOf(outcome, pixels.subarray(-8 * size.step));
@@ -122,7 +129,7 @@ function failureOf(outcome: Outcome, lastPixels: Uint8Array): ClipError | undefi
   if ('fault' in outcome) {
     return corrupt('The JPEG is damaged and cannot be decoded; save or export it again.', outcome.fault);
   }
-  if (outcome.warned && lastPixels.every((value) => value === 128)) {
+  if (outcome.warned && lastPixels.every((value) => value === MISSING)) {
     return corrupt('The JPEG ends early: its last rows are missing. Send the whole file.');
   }
 }

@@ -24,6 +24,8 @@ export interface Raster {
   width: number;
   height: number;
   step: 3 | 4;
+  /** The stored picture's own size, where the decoder reduced it. */
+  reducedFrom?: { by: number; width: number; height: number };
 }
 
 export function corrupt(message: string, cause?: unknown): ClipError {
@@ -40,12 +42,19 @@ export function uprightSize(orientation: number, { width, height }: { width: num
  * through the stored pixels, which starts in a corner and goes along a row or a column, forwards or backwards.
  */
 export function pushUpright(raster: Raster, orientation: number, open: OpenSink): void {
-  const { data, width, height, step } = raster;
+  const { data, width, height, step, reducedFrom } = raster;
   const stride = width * step;
   const upright = uprightSize(orientation, raster);
-  const sink = open(upright.width, upright.height);
   const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
   const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+  const [mirroredX, mirroredY] = orientation >= 5 ? [fromBottom, fromRight] : [fromRight, fromBottom];
+  const reduction = reducedFrom && {
+    by: reducedFrom.by,
+    ...uprightSize(orientation, reducedFrom),
+    mirroredX,
+    mirroredY,
+  };
+  const sink = open(upright.width, upright.height, reduction);
   const corner = (fromRight ? stride - step : 0) + (fromBottom ? (height - 1) * stride : 0);
   const alongRow = fromRight ? -step : step;
   const alongColumn = fromBottom ? -stride : stride;

@@ -1,11 +1,11 @@
 /**
- * WebP by libwebp (WebAssembly of `@cwasm/webp`): lossy, lossless, with alpha (dropped), and the first frame of
+ * WebP by libwebp (`webp.wasm.md` says which): lossy, lossless, with alpha (dropped), and the first frame of
  * animations on its canvas, as PIL gives it. Source of the layout: RFC 9649, §2 (container), §3 and RFC 6386 §9.1 (sizes).
  */
-import wasm from '@cwasm/webp/webp.wasm';
 import type { DecodeRequest } from '../clip/pixels.ts';
 import { readOrientation } from './exif.ts';
 import { corrupt, type Picture, pushUpright, type Raster } from './picture.ts';
+import wasm from './webp.wasm';
 
 interface LibWebp {
   memory: WebAssembly.Memory;
@@ -173,7 +173,7 @@ function withPixels({ file, width, height }: Still, use: (raster: Raster) => voi
   webp.free(output);
   webp.free(input);
   shared = webp;
-  if (!output) throw corrupt('The WebP is damaged or incomplete and cannot be decoded; save or export it again.');
+  if (!output) throw corrupt('The WebP is damaged, or takes too much memory to decode; save or export it again.');
 }
 
 function instantiate(): LibWebp {
