@@ -73,8 +73,11 @@ export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
   };
 }
 
-/** Bytes that an entry takes beside its floats: the key, the objects. An estimate. */
-const TEXT_OVERHEAD = 256;
+/** Longer texts are hardly labels, and would make the cache's size hard to tell. In characters. */
+const LONGEST_REMEMBERED = 200;
+
+/** Bytes that an entry takes beside its floats: the key (2 a character), the objects. An estimate that errs upwards. */
+const TEXT_OVERHEAD = 2 * LONGEST_REMEMBERED + 200;
 
 /** Least recently used goes first: a Map keeps its keys in the order in which they were set. */
 function createTextCache(capacity: number) {
@@ -88,6 +91,7 @@ function createTextCache(capacity: number) {
       return found;
     },
     set(text: string, embedding: TextEmbedding): void {
+      if (text.length > LONGEST_REMEMBERED) return;
       entries.set(text, embedding);
       if (entries.size <= capacity) return;
       const [oldest] = entries.keys();

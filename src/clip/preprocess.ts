@@ -21,7 +21,8 @@ export interface PreprocessSpec {
 
 /**
  * How many times the model's size a decoder must keep of the shorter side when it reduces a picture by itself.
- * At 4 the result of the resize differs by at most 2 of 255 from that of the full picture (measured on photos).
+ * At 4 the pixels differ by at most 4 of 255 from those of the full picture, by 0.3 on average
+ * (`test/clip/preprocess.test.ts`).
  */
 const DECODER_MARGIN = 4;
 
