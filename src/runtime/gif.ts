@@ -34,8 +34,8 @@ export function openGif(bytes: Uint8Array, request: DecodeRequest): Picture {
     height,
     memory: LZW_TABLE_BYTES + frame.width * frame.height + width * 4,
     decode() {
-      const indices = unpackLzw(bytes, frame.at, new Uint8Array(frame.width * frame.height).fill(frame.background));
       const sink = request.open(width, height);
+      const indices = unpackLzw(bytes, frame.at, new Uint8Array(frame.width * frame.height).fill(frame.background));
       const line = new Uint8Array(width);
       const rgb = new Uint8Array(width * 3);
       const rowOf = frame.interlaced ? interlacedRows(frame.height) : undefined;

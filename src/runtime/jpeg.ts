@@ -7,7 +7,7 @@ import { ClipError } from '../clip/errors.ts';
 import type { DecodeRequest } from '../clip/pixels.ts';
 import { readOrientation } from './exif.ts';
 import { type JpegHeader, readJpegMarkers } from './jpeg-markers.ts';
-import { corrupt, type Picture, pushUpright, type Raster } from './picture.ts';
+import { corrupt, openUpright, type Picture, pushUpright, type Raster } from './picture.ts';
 
 interface TurboJpeg {
   memory: WebAssembly.Memory;
@@ -46,9 +46,11 @@ export function openJpeg(bytes: Uint8Array, request: DecodeRequest): Picture {
     height: header.height,
     memory: FIXED_BYTES + header.width * BYTES_PER_COLUMN + bytes.length + output + header.coefficientBytes,
     decode() {
+      const orientation = readOrientation(header.exif);
+      const sink = openUpright(size, orientation, request.open);
       withPixels(bytes, { ...size, step }, (raster) => {
         if (step === 4) cmykToRgb(raster.data);
-        pushUpright(raster, readOrientation(header.exif), request.open);
+        pushUpright(raster, orientation, sink);
       });
     },
   };

@@ -3,7 +3,7 @@
  * allocated, and how a decoded raster is handed to a sink the right way up.
  */
 import { ClipError } from '../clip/errors.ts';
-import type { OpenSink } from '../clip/pixels.ts';
+import type { OpenSink, RowSink } from '../clip/pixels.ts';
 
 /** A picture whose header was read and whose pixels were not. */
 export interface Picture {
@@ -33,31 +33,39 @@ export function corrupt(message: string, cause?: unknown): ClipError {
 }
 
 /** Size of the picture after the EXIF orientation (1-8) has been applied: 5 to 8 swap the sides. */
-export function uprightSize(orientation: number, { width, height }: { width: number; height: number }) {
+function uprightSize(orientation: number, { width, height }: { width: number; height: number }) {
   return orientation >= 5 ? { width: height, height: width } : { width, height };
+}
+
+/** From which sides of the stored picture the walk begins. */
+function startOf(orientation: number) {
+  const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
+  const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+  return { fromRight, fromBottom };
+}
+
+/** Opens the sink for a raster that `pushUpright` will hand to it with the same orientation. */
+export function openUpright(raster: Omit<Raster, 'data' | 'step'>, orientation: number, open: OpenSink): RowSink {
+  const { width, height } = uprightSize(orientation, raster);
+  if (!raster.reducedFrom) return open(width, height);
+  const { fromRight, fromBottom } = startOf(orientation);
+  const [mirroredX, mirroredY] = orientation >= 5 ? [fromBottom, fromRight] : [fromRight, fromBottom];
+  const { by } = raster.reducedFrom;
+  return open(width, height, { by, ...uprightSize(orientation, raster.reducedFrom), mirroredX, mirroredY });
 }
 
 /**
  * Pushes a raster's rows as PIL's `ImageOps.exif_transpose` would turn them. Nothing is moved: an upright row is a walk
  * through the stored pixels, which starts in a corner and goes along a row or a column, forwards or backwards.
  */
-export function pushUpright(raster: Raster, orientation: number, open: OpenSink): void {
-  const { data, width, height, step, reducedFrom } = raster;
+export function pushUpright(raster: Raster, orientation: number, sink: RowSink): void {
+  const { data, width, height, step } = raster;
   const stride = width * step;
-  const upright = uprightSize(orientation, raster);
-  const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
-  const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
-  const [mirroredX, mirroredY] = orientation >= 5 ? [fromBottom, fromRight] : [fromRight, fromBottom];
-  const reduction = reducedFrom && {
-    by: reducedFrom.by,
-    ...uprightSize(orientation, reducedFrom),
-    mirroredX,
-    mirroredY,
-  };
-  const sink = open(upright.width, upright.height, reduction);
+  const rows = uprightSize(orientation, raster).height;
+  const { fromRight, fromBottom } = startOf(orientation);
   const corner = (fromRight ? stride - step : 0) + (fromBottom ? (height - 1) * stride : 0);
   const alongRow = fromRight ? -step : step;
   const alongColumn = fromBottom ? -stride : stride;
   const [next, down] = orientation >= 5 ? [alongColumn, alongRow] : [alongRow, alongColumn];
-  for (let y = 0; y < upright.height; y++) sink.row(data, corner + y * down, next);
+  for (let y = 0; y < rows; y++) sink.row(data, corner + y * down, next);
 }

@@ -7,7 +7,7 @@ import { crc32, createInflate } from 'node:zlib';
 import type { ClipError } from '../clip/errors.ts';
 import type { DecodeRequest } from '../clip/pixels.ts';
 import { readOrientation } from './exif.ts';
-import { corrupt, type Picture, pushUpright } from './picture.ts';
+import { corrupt, openUpright, type Picture, pushUpright } from './picture.ts';
 import { createRgbRows } from './png-colours.ts';
 import { createRowAssembler, type Pass, type PngHeader, rowBytes } from './png-rows.ts';
 
@@ -56,6 +56,7 @@ async function decodeRows({ header, palette, stream }: PngFile, request: DecodeR
 
 async function decodeWhole({ header, palette, stream, orientation }: PngFile, request: DecodeRequest): Promise<void> {
   const { width, height } = header;
+  const sink = openUpright({ width, height }, orientation, request.open);
   const toRgb = createRgbRows(header, palette);
   const data = new Uint8Array(width * height * 3);
   const place = (row: Uint8Array, pass: Pass, y: number) => {
@@ -68,7 +69,7 @@ async function decodeWhole({ header, palette, stream, orientation }: PngFile, re
     }
   };
   await inflate(stream, createRowAssembler(header, place));
-  pushUpright({ data, width, height, step: 3 }, orientation, request.open);
+  pushUpright({ data, width, height, step: 3 }, orientation, sink);
 }
 
 /** A file that is cut off behind its pixels is accepted, as PIL does. */

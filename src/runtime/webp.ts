@@ -4,7 +4,7 @@
  */
 import type { DecodeRequest } from '../clip/pixels.ts';
 import { readOrientation } from './exif.ts';
-import { corrupt, type Picture, pushUpright, type Raster } from './picture.ts';
+import { corrupt, openUpright, type Picture, pushUpright, type Raster } from './picture.ts';
 import wasm from './webp.wasm';
 
 interface LibWebp {
@@ -58,8 +58,9 @@ export function openWebp(bytes: Uint8Array, request: DecodeRequest): Picture {
     height: canvas.height,
     memory: decoderBytes(still) + (whole ? 0 : canvas.width * canvas.height * 3),
     decode() {
+      const sink = openUpright(canvas, orientation, request.open);
       withPixels(still, (raster) => {
-        pushUpright(whole ? raster : placeOnCanvas(raster, still, canvas), orientation, request.open);
+        pushUpright(whole ? raster : placeOnCanvas(raster, still, canvas), orientation, sink);
       });
     },
   };
