@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .errors import ExportError
+
 ECE_BINS = 15
 
 
@@ -27,11 +29,11 @@ def zero_shot_accuracy(
 ) -> Accuracy:
     """Images [n, dim] and texts [labels, dim], unit rows; `truth` names the label of each image.
 
-    Raises ValueError if an image's label is not among the labels.
+    Raises ExportError if an image's label is not among the labels.
     """
     unknown = sorted(set(truth) - set(labels))
     if unknown:
-        raise ValueError(f"not in the label set: {', '.join(unknown[:5])}")
+        raise ExportError(f"not in the label set: {', '.join(unknown[:5])}")
     index = {label: row for row, label in enumerate(labels)}
     expected = np.array([index[label] for label in truth])
     logits = logit_scale * (images.astype(np.float64) @ texts.T.astype(np.float64))  # [n, labels]

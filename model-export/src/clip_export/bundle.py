@@ -13,7 +13,7 @@ from typing import Any
 
 from .encoders import EncodeTexts, graph_text_encoder
 from .graphs import END_OF_TEXT, write_image_graph, write_text_graph
-from .label_set import LabelSet, check_texts, embed_labels, write_label_set
+from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
 from .manifest import PART_BYTES, file_entries, file_entry, read_parts, revision, split_file, write_manifest
 from .progress import Track, silent
 from .quantise import quantise_graph
@@ -46,6 +46,9 @@ class FloatGraphs:
 
     image: Path
     text: Path
+    keep_image: tuple[str, ...] = ()
+    keep_text: tuple[str, ...] = ()
+    """names of weights that stay float in the bundle"""
 
 
 @contextmanager
@@ -85,11 +88,14 @@ def write_bundle(
     part_bytes: int = PART_BYTES,
 ) -> dict[str, Any]:
     """Fills `folder` with a bundle (all but the measurements) and returns its manifest."""
+    check_name(facts.id)
     for texts in facts.label_sets:
+        check_name(texts.name)
         check_texts(texts.labels, texts.templates)
     encoder_files = {}
-    for name, graph in track([("image", graphs.image), ("text", graphs.text)], "int8 graphs"):
-        quantise_graph(graph, folder / f"{name}.onnx")
+    towers = [("image", graphs.image, graphs.keep_image), ("text", graphs.text, graphs.keep_text)]
+    for name, graph, keep_float in track(towers, "int8 graphs"):
+        quantise_graph(graph, folder / f"{name}.onnx", keep_float)
         encoder_files[name] = file_entries(folder, split_file(folder / f"{name}.onnx", part_bytes))
     manifest = _manifest(source, facts, encoder_files, file_entries(folder, write_artifact(folder)))
     encode_texts = bundle_text_encoder(folder, manifest, track)

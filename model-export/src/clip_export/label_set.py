@@ -2,8 +2,10 @@
 
 A label's embedding is the mean over the templates of the prompts' unit embeddings, scaled to length 1 again.
 
-Which text encoder embeds the built-in sets? The bundle's own int8 one, as `PUT /v1/label-sets` at the edge does, so that
-a set made here and one made there are the same. Measured on tiny-64 with int8 images; see the model card.
+Which text encoder embeds the built-in sets? The bundle's own int8 one: the same labels sent to the edge then get the
+same embeddings, and no checkpoint is needed to make a set. It costs nothing measurable. Top-1 of tiny-64 with int8
+images and float texts, then with int8 texts: 2,000 photos of 200 classes 54.6 and 54.5 % ("a photo of a {}."), 53.45
+and 53.45 % (80 templates); 1,000 of CIFAR-10 88.2 and 88.1 %, 87.2 and 87.2 %. The rows' cosine is 0.9998 at worst.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from .encoders import EncodeTexts
+from .errors import ExportError
 
 FORMAT = "edgeclip-label-set/1"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-class LabelSetError(Exception):
+class LabelSetError(ExportError):
     """Labels, templates or a file from which no label set can be made; the message says what to change."""
 
 
@@ -38,6 +41,12 @@ class LabelSet:
     labels: list[str]
     templates: list[str]
     embeddings: np.ndarray
+
+
+def check_name(name: str) -> None:
+    """Raises LabelSetError unless the API takes `name` as the name of a label set or a model."""
+    if not NAME.fullmatch(name):
+        raise LabelSetError(f"the name {name!r} must match {NAME.pattern}")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -75,9 +84,8 @@ def embed_labels(labels: Sequence[str], templates: Sequence[str], encode_texts: 
 
 
 def write_label_set(label_set: LabelSet, path: Path) -> None:
-    """Writes the safetensors file by hand, since its sha256 is the set's version: the library orders metadata at random."""
-    if not NAME.fullmatch(label_set.name):
-        raise LabelSetError(f"the name {label_set.name!r} must match {NAME.pattern}")
+    """Writes the safetensors file by hand: its sha256 is the set's version, but the library shuffles metadata."""
+    check_name(label_set.name)
     rows = np.ascontiguousarray(label_set.embeddings, "<f4")
     header = {
         "__metadata__": {

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .errors import ExportError
+
 FORMAT = "edgeclip-model/1"
 PART_BYTES = 25 * 1024 * 1024
 """Cloudflare takes no static asset larger than 25 MiB."""
 
 
-class BundleError(Exception):
+class BundleError(ExportError):
     """A bundle's files are not what its manifest says."""
 
 

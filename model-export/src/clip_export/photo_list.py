@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .errors import ExportError
 from .preprocess import pixel_values
 from .progress import Track, silent
 
 
-class PhotoListError(Exception):
+class PhotoListError(ExportError):
     """The list cannot be read; the message names the line."""
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for loops that take longer than a second. Functions take a `Track`; tests and callers may pass none."""
+"""A progress bar for loops that take longer than a second. What loops takes a `Track`, which is silent by default."""
 
 from __future__ import annotations
 

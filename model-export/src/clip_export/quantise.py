@@ -49,7 +49,7 @@ def quantise_graph(source: Path, target: Path, keep_float: Collection[str] = ())
 
 def matmul_weights(path: Path) -> list[str]:
     """Names of the weights of the graph's MatMuls, in the order in which they run."""
-    graph = onnx.load(path).graph
+    graph = _folded(path).graph
     constants = {item.name for item in graph.initializer}
     return [node.input[1] for node in graph.node if node.op_type == "MatMul" and node.input[1] in constants]
 
@@ -99,7 +99,8 @@ def _integer_matmul(
         quantised_inputs[activation] = (f"{activation}_uint8", f"{activation}_scale", f"{activation}_zero")
         nodes.append(make_node("DynamicQuantizeLinear", [activation], list(quantised_inputs[activation])))
     values_name, scale_name, zero_name = quantised_inputs[activation]
-    return nodes + [
+    return [
+        *nodes,
         make_node("MatMulInteger", [values_name, f"{name}_int8", zero_name, f"{name}_zero"], [f"{output}_int32"]),
         make_node("Cast", [f"{output}_int32"], [f"{output}_unscaled"], to=onnx.TensorProto.FLOAT),
         make_node("Mul", [scale_name, f"{name}_scale"], [f"{output}_scale"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import torch
 from transformers import CLIPModel
 from transformers.utils import cached_file
 
+from .errors import ExportError
+
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
 """PIL's numbers, as `preprocessor_config.json` has them"""
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
-class SourceError(Exception):
+class SourceError(ExportError):
     """The checkpoint cannot be turned into a bundle; the message says why."""
 
 
@@ -64,18 +68,24 @@ def load_source(name: str, display_name: str | None = None) -> Source:
     Attention is computed in its plain ("eager") form, which is the one that the ONNX exporter can follow.
     Raises SourceError if there is no such model, or if it is no CLIP with CLIP's vocabulary.
     """
+    folder = Path(name)
+    if not folder.is_dir() and not HUB_NAME.fullmatch(name):  # the hub would be asked for half a minute
+        raise SourceError(f"there is no folder {name}, and a hub name has the form owner/model")
     try:
-        model = CLIPModel.from_pretrained(name, attn_implementation="eager", dtype=torch.float32).eval()
+        model, loaded = CLIPModel.from_pretrained(
+            name, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
+        )
         sha256 = weights_sha256(name)
         preprocessing = read_preprocessing(name, model.config.vision_config.image_size)
     except (OSError, ValueError) as error:
         raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
+    if loaded["missing_keys"]:  # transformers would fill them with random numbers and go on
+        raise SourceError(f"{name} lacks weights of a CLIPModel: {', '.join(sorted(loaded['missing_keys'])[:3])} …")
     vocabulary = model.config.text_config.vocab_size
     if vocabulary != 49408:
         raise SourceError(f"{name} has a vocabulary of {vocabulary} tokens; only CLIP's own of 49408 is supported.")
-    folder = Path(name)
     called = display_name or (folder.resolve().name if folder.is_dir() else name)
-    return Source(model, "huggingface", called, sha256, preprocessing)
+    return Source(model.eval(), "huggingface", called, sha256, preprocessing)
 
 
 def read_preprocessing(name: str, size: int) -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""The command line: options, examples, and how a failure looks. What the commands do is in commands.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .errors import ExportError
+from .tolerance import Tolerance
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+console = Console()
+
+SourceName = Annotated[str, typer.Argument(help="Folder or hub name of a Hugging Face CLIPModel.")]
+Bundle = Annotated[Path, typer.Argument(help="Folder of a model bundle.", exists=True, file_okay=False)]
+Images = Annotated[list[Path], typer.Option(help="Photo list: lines of file, tab, label. May be repeated.")]
+ImageFolder = Annotated[list[Path], typer.Option(help="Where the photos of the list at the same place lie.")]
+MinCosine = Annotated[float, typer.Option(help="Least cosine of an int8 embedding to PyTorch's.")]
+MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
+LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
+TEMPLATES = 'One template a line, with "{}" for the label.'
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """What a user can mend ends with a message and exit code 1; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except (ExportError, FileNotFoundError) as error:
+        console.print("[bold red]failed:[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def export(
+    source: SourceName,
+    id: Annotated[str, typer.Option(help="The model's id in the API.")],
+    out: Annotated[Path, typer.Option(help="The bundle's folder.")],
+    title: Annotated[str, typer.Option(help="For people.")] = "",
+    license: Annotated[str, typer.Option(help="Of the weights.")] = "unknown",
+    source_name: Annotated[str, typer.Option(help="What to call the source in the manifest.")] = "",
+    labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
+    images: Images = [],
+    image_folder: ImageFolder = [],
+    keep_float: Annotated[int, typer.Option(min=0, help="Layers of each encoder to leave in float32.")] = 0,
+    min_cosine: MinCosine = Tolerance.int8_cosine,
+    max_top1_loss: MaxLoss = Tolerance.top1_loss,
+) -> None:
+    """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
+
+    Example: `clip-export export openai/clip-vit-base-patch32 --id b32 --out ../public/models/b32
+    --labels things=label-sets/imagenet-200.txt:templates/imagenet-80.txt`
+    """
+    from . import commands
+
+    with failing_clearly():
+        photos = commands.read_photo_lists(images, image_folder)
+        sets = [commands.parse_labels(text) for text in labels]
+        facts = commands.BundleFacts(id, title or id, license, sets)
+        limit = Tolerance(int8_cosine=min_cosine, top1_loss=max_top1_loss)
+        checkpoint = commands.load_source(source, source_name or None)
+        commands.export_bundle(console, checkpoint, facts, out, photos, limit, keep_float)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    source: SourceName,
+    images: Images = [],
+    image_folder: ImageFolder = [],
+    min_cosine: MinCosine = Tolerance.int8_cosine,
+    max_top1_loss: MaxLoss = Tolerance.top1_loss,
+) -> None:
+    """Compare a bundle with its checkpoint: PyTorch, float graph, int8 graph. Writes `quality` into its model.json.
+
+    Example: `clip-export verify ../public/models/b32 openai/clip-vit-base-patch32
+    --images photos.tsv --image-folder photos`
+    """
+    from . import commands
+
+    with failing_clearly():
+        limit = Tolerance(int8_cosine=min_cosine, top1_loss=max_top1_loss)
+        commands.verify_bundle(console, bundle, source, commands.read_photo_lists(images, image_folder), limit)
+
+
+@app.command()
+def labels(
+    bundle: Bundle,
+    labels: LabelFile,
+    templates: Annotated[Path, typer.Option(help=TEMPLATES, exists=True)],
+    name: Annotated[str, typer.Option(help="The set's name in the API.")],
+    out: Annotated[Path, typer.Option(help="The safetensors file.")],
+) -> None:
+    """Embed a label set with a bundle's text encoder, to be sent to `PUT /v1/label-sets/NAME`.
+
+    Example: `clip-export labels ../public/models/b32 --labels birds.txt --templates templates/a-photo-of-a.txt
+    --name birds --out birds.safetensors`
+    """
+    from . import commands
+
+    with failing_clearly():
+        texts = commands.LabelTexts(name, commands.read_lines(labels), commands.read_lines(templates))
+        commands.write_labels(console, bundle, texts, out)
+
+
+@app.command()
+def compare_templates(
+    source: SourceName,
+    labels: LabelFile,
+    templates: Annotated[list[Path], typer.Option(help=f"{TEMPLATES} Repeat it for each file.", exists=True)],
+    images: Annotated[Path, typer.Option(help="Photo list: lines of file, tab, label.", exists=True)],
+    image_folder: Annotated[Path, typer.Option(help="Where the photos lie.", exists=True)],
+) -> None:
+    """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
+
+    Example: `clip-export compare-templates openai/clip-vit-base-patch32 --labels label-sets/cifar-10.txt
+    --templates templates/a-photo-of-a.txt --templates templates/cifar-18.txt
+    --images photos.tsv --image-folder photos`
+    """
+    from . import commands
+
+    with failing_clearly():
+        photos = commands.read_photo_list(images, image_folder)
+        commands.print_templates(console, source, labels, templates, photos)
+
+
+@app.command()
+def golden(
+    source: Annotated[Path, typer.Argument(help="Folder of a Hugging Face CLIPModel.", exists=True, file_okay=False)],
+    samples: Annotated[Path, typer.Option(help="Folder of the sample photos.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="The fixtures' folder: images, bad and golden are written into it.")],
+) -> None:
+    """Write the golden files that the TypeScript tests compare with, from the reference implementations.
+
+    Example: `clip-export golden ../checkpoints/tiny-64 --samples ../samples --out ../test/fixtures`
+    """
+    from . import commands
+
+    with failing_clearly():
+        commands.write_golden_files(console, source, samples, out)

@@ -1,0 +1,150 @@
+"""What the commands do. Apart from cli.py, so that `--help` need not wait for PyTorch to load."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from .accuracy import zero_shot_accuracy
+from .bundle import (
+    BundleFacts,
+    FloatGraphs,
+    LabelTexts,
+    bundle_text_encoder,
+    make_label_set,
+    replacing,
+    write_bundle,
+    write_float_graphs,
+)
+from .encoders import float_image_encoder, float_text_encoder
+from .golden import write_golden
+from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
+from .manifest import read_manifest, write_manifest
+from .photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list
+from .progress import bar
+from .report import accuracy_table, parity_table, template_table
+from .sensitivity import most_sensitive
+from .source import Source, load_source
+from .tokenizer import encode
+from .tolerance import Tolerance
+from .verify import ORDINARY_TEXTS, check_quality, measure_quality, noise
+
+SAMPLES = 16
+"""photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
+
+
+def export_bundle(
+    console: Console,
+    checkpoint: Source,
+    facts: BundleFacts,
+    out: Path,
+    photos: Sequence[PhotoList],
+    limit: Tolerance,
+    keep_float: int = 0,
+) -> None:
+    """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
+        with console.status("float graphs"):
+            graphs = write_float_graphs(checkpoint, Path(scratch))
+        graphs = keeping_float(graphs, checkpoint, facts, photos, keep_float)
+        manifest = write_bundle(folder, checkpoint, graphs, facts, bar)
+        verify_into(console, folder, manifest, checkpoint, graphs, photos, limit)
+    console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
+
+
+def keeping_float(
+    graphs: FloatGraphs, checkpoint: Source, facts: BundleFacts, photos: Sequence[PhotoList], count: int
+) -> FloatGraphs:
+    """Chooses the `count` layers of each encoder that stay float, by the first photos and prompts at hand."""
+    if count <= 0:
+        return graphs
+    few = [replace(item, files=item.files[:SAMPLES], labels=item.labels[:SAMPLES]) for item in photos]
+    pixels = [load_pixels(item, checkpoint.preprocessing) for item in few] or [noise(checkpoint.image_size)]
+    images = [{"pixel_values": row[None]} for row in np.concatenate(pixels)]
+    prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
+    ids = [encode(text, checkpoint.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
+    keep_image = most_sensitive(graphs.image, images, count, bar)
+    return replace(
+        graphs, keep_image=tuple(keep_image), keep_text=tuple(most_sensitive(graphs.text, texts, count, bar))
+    )
+
+
+def verify_bundle(console: Console, bundle: Path, source: str, photos: Sequence[PhotoList], limit: Tolerance) -> None:
+    """Measures a bundle against its checkpoint and writes `quality`."""
+    manifest = read_manifest(bundle)
+    checkpoint = load_source(source)
+    with tempfile.TemporaryDirectory() as scratch:
+        with console.status("float graphs"):
+            graphs = write_float_graphs(checkpoint, Path(scratch))
+        verify_into(console, bundle, manifest, checkpoint, graphs, photos, limit)
+
+
+def verify_into(
+    console: Console,
+    folder: Path,
+    manifest: dict[str, Any],
+    checkpoint: Source,
+    graphs: FloatGraphs,
+    photos: Sequence[PhotoList],
+    limit: Tolerance,
+) -> None:
+    """Measures, prints, checks, and writes `quality` into the manifest only if all is within the tolerance."""
+    quality = measure_quality(folder, manifest, checkpoint, graphs, photos, bar)
+    console.print(parity_table(quality, limit))
+    if quality["accuracy"]:
+        console.print(accuracy_table(quality, limit))
+    check_quality(quality, limit)
+    write_manifest(folder, {**manifest, "quality": quality})
+
+
+def write_labels(console: Console, bundle: Path, texts: LabelTexts, out: Path) -> None:
+    """Embeds a label set with the bundle's text encoder."""
+    manifest = read_manifest(bundle)
+    label_set = make_label_set(manifest, texts, bundle_text_encoder(bundle, manifest, bar))
+    write_label_set(label_set, out)
+    console.print(f"{out}: {len(label_set.labels)} labels for {manifest['id']}")
+
+
+def print_templates(console: Console, source: str, labels: Path, templates: Sequence[Path], photos: PhotoList) -> None:
+    """Zero-shot accuracy of each template file, in float."""
+    names = read_lines(labels)
+    checkpoint = load_source(source)
+    embeddings = float_image_encoder(checkpoint, bar)(load_pixels(photos, checkpoint.preprocessing, bar))
+    encode_texts = float_text_encoder(checkpoint, bar)
+    results = {}
+    for file in templates:
+        lines = read_lines(file)
+        texts = embed_labels(names, lines, encode_texts)
+        accuracy = zero_shot_accuracy(embeddings, texts, checkpoint.logit_scale, names, photos.labels)
+        results[file.stem] = (len(lines), accuracy)
+    console.print(template_table(results))
+
+
+def write_golden_files(console: Console, source: Path, samples: Path, out: Path) -> None:
+    """Fixtures and golden files for the TypeScript tests."""
+    with Progress(console=console) as progress:
+        write_golden(source, out / "golden", samples, out, progress)
+
+
+def read_photo_lists(images: Sequence[Path], folders: Sequence[Path]) -> list[PhotoList]:
+    """Pairs each list with its folder."""
+    if len(images) != len(folders):
+        raise PhotoListError(f"{len(images)} --images but {len(folders)} --image-folder: give one folder to each list")
+    return [read_photo_list(tsv, folder) for tsv, folder in zip(images, folders, strict=True)]
+
+
+def parse_labels(text: str) -> LabelTexts:
+    """NAME=labels.txt:templates.txt"""
+    name, equals, files = text.partition("=")
+    labels, colon, templates = files.rpartition(":")
+    if not (equals and colon):
+        raise LabelSetError(f"--labels {text!r} is not NAME=labels.txt:templates.txt")
+    return LabelTexts(name, read_lines(Path(labels)), read_lines(Path(templates)))

@@ -1,0 +1,5 @@
+"""What a user can mend: these end a command with their message and exit code 1. Anything else is a bug."""
+
+
+class ExportError(Exception):
+    """Something about what was given is not usable; the message says what, and what to change."""

@@ -1,0 +1,39 @@
+"""Tables for the terminal: what verify measured, and how template files compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from .accuracy import Accuracy
+from .tolerance import Tolerance
+
+
+def parity_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:
+    """Cosines to PyTorch, with the least that is allowed."""
+    table = Table("encoder", "graph", "compared", "mean cosine", "worst cosine", "allowed", title="Parity with PyTorch")
+    for tower, measured in quality["parity"].items():
+        for graph, limit in (("floatGraph", tolerance.float_cosine), ("int8", tolerance.int8_cosine)):
+            mean, worst = (f"{measured[graph][key]:.6f}" for key in ("cosineMean", "cosineWorst"))
+            table.add_row(tower, graph, str(measured["count"]), mean, worst, str(limit))
+    return table
+
+
+def accuracy_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:
+    """Zero-shot accuracy in float and in int8."""
+    title = f"Zero-shot accuracy (int8 may lose {tolerance.top1_loss:.1%} of top-1)"
+    table = Table("photos", "count", "label set", "arithmetic", "top-1", "top-5", "ECE", title=title)
+    for entry in quality["accuracy"]:
+        for arithmetic in ("float", "int8"):
+            shares = (f"{entry[arithmetic][key]:.2%}" for key in ("top1", "top5", "ece"))
+            table.add_row(entry["photos"], str(entry["count"]), entry["labelSet"], arithmetic, *shares)
+    return table
+
+
+def template_table(results: dict[str, tuple[int, Accuracy]]) -> Table:
+    """Template files, best first: {name: (number of templates, accuracy)}."""
+    table = Table("templates", "count", "top-1", "top-5", "ECE", title="Templates, in float")
+    for name, (count, accuracy) in sorted(results.items(), key=lambda item: (-item[1][1].top1, -item[1][1].top5)):
+        table.add_row(name, str(count), f"{accuracy.top1:.2%}", f"{accuracy.top5:.2%}", f"{accuracy.ece:.2%}")
+    return table

@@ -1,0 +1,88 @@
+"""The committed bundle, as it is in the repository: without its checkpoint, which is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from clip_export.bundle import bundle_text_encoder
+from clip_export.encoders import graph_image_encoder
+from clip_export.label_set import embed_labels, read_label_set, read_lines
+from clip_export.manifest import PART_BYTES, files_of, read_manifest, read_parts
+from clip_export.preprocess import pixel_values
+from clip_export.tolerance import Tolerance
+from clip_export.verify import check_quality
+
+REPOSITORY = Path(__file__).parents[2]
+BUNDLE = REPOSITORY / "public/models/tiny-64"
+LABEL_SETS = {"imagenet-200": ("a-photo-of-a", 200), "cifar-10": ("simple-7", 10)}
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    """Checks every hash and the revision on its way."""
+    return read_manifest(BUNDLE)
+
+
+def test_files(manifest: dict[str, Any]) -> None:
+    listed = {entry["path"] for entry in files_of(manifest)}
+    assert listed | {"model.json", "README.md"} == {
+        path.relative_to(BUNDLE).as_posix() for path in BUNDLE.rglob("*") if path.is_file()
+    }
+    assert all(entry["bytes"] <= PART_BYTES for entry in files_of(manifest))
+    assert sum(entry["bytes"] for entry in files_of(manifest)) < 27.5e6
+
+
+def test_graphs_are_plain_onnx(manifest: dict[str, Any]) -> None:
+    for part in ("image", "text"):
+        model = onnx.load_from_string(read_parts(BUNDLE, manifest[part]["files"]))
+        assert {node.domain for node in model.graph.node} == {""}
+        onnx.checker.check_model(model)
+
+
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_label_sets_are_made_from_the_files_beside(manifest: dict[str, Any], name: str) -> None:
+    templates, count = LABEL_SETS[name]
+    made = read_label_set(BUNDLE / "labels" / f"{name}.safetensors")
+    assert made.labels == read_lines(REPOSITORY / f"model-export/label-sets/{name}.txt")
+    assert made.templates == read_lines(REPOSITORY / f"model-export/templates/{templates}.txt")
+    assert (made.name, made.model, made.revision) == (name, "tiny-64", manifest["revision"])
+    assert made.embeddings.shape == (count, 256)
+    np.testing.assert_allclose(np.linalg.norm(made.embeddings, axis=1), 1, atol=1e-5)
+    few = made.labels[::10]
+    rows = embed_labels(few, made.templates, bundle_text_encoder(BUNDLE, manifest))
+    assert (rows * made.embeddings[::10]).sum(axis=1).min() > 0.9999
+
+
+def test_the_default_set_is_the_200(manifest: dict[str, Any]) -> None:
+    assert [entry["name"] for entry in manifest["labelSets"]] == ["imagenet-200", "cifar-10"]
+
+
+@pytest.mark.parametrize(
+    ("photo", "label", "least"), [("chelsea.png", "tabby cat", 0.35), ("coffee.png", "espresso", 0.8)]
+)
+def test_photos_that_nobody_trained_on(manifest: dict[str, Any], photo: str, label: str, least: float) -> None:
+    image = manifest["image"]
+    with Image.open(REPOSITORY / "samples" / photo) as picture:
+        settings = [image[key] for key in ("size", "resize", "interpolation", "mean", "std")]
+        pixels = pixel_values(picture, *settings)[None]
+    embedding = graph_image_encoder(read_parts(BUNDLE, image["files"]))(pixels)[0]
+    made = read_label_set(BUNDLE / "labels/imagenet-200.safetensors")
+    logits = manifest["similarity"]["logitScale"] * (made.embeddings @ embedding).astype(np.float64)
+    scores = np.exp(logits) / np.exp(logits).sum()
+    assert made.labels[int(scores.argmax())] == label
+    assert scores.max() > least
+
+
+def test_what_was_measured_is_within_the_tolerance(manifest: dict[str, Any]) -> None:
+    quality = manifest["quality"]
+    check_quality(quality, Tolerance())
+    assert [(entry["photos"], entry["count"]) for entry in quality["accuracy"]] == [
+        ("photos-200", 2000),
+        ("cifar10", 1000),
+    ]
