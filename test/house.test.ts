@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 /** Folder → the folders that its files may import from. */
 const ALLOWED: Record<string, string[]> = {
   'src/clip': ['src/clip'],
-  'src/runtime': ['src/runtime', 'src/clip', 'src/engine'],
+  'src/runtime': ['src/runtime', 'src/clip', 'src/engine', 'build'],
   functions: ['functions', 'src/clip', 'src/runtime'],
 };
 
