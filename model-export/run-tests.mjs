@@ -29,7 +29,9 @@ const findPython = () =>
 function run(command, ...options) {
   const { status, error } = spawnSync(command, options, { cwd: here, stdio: 'inherit' });
   if (status === 0) return;
-  console.error(`\nmodel-export: ${path.basename(command)} ${options.join(' ')} failed ${error ?? `with exit code ${status}`}`);
+  console.error(
+    `\nmodel-export: ${path.basename(command)} ${options.join(' ')} failed ${error ?? `with exit code ${status}`}`,
+  );
   process.exit(status || 1);
 }
 

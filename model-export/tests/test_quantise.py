@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from clip_export.bundle import FloatGraphs
 from clip_export.encoders import graph_image_encoder, graph_text_encoder
+from clip_export.graphs import write_image_graph
 from clip_export.quantise import ZERO_POINT, matmul_weights, quantise_graph, quantise_rows, quantise_weight
 from clip_export.sensitivity import most_sensitive
+from clip_export.source import load_source
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +100,18 @@ def test_the_same_bytes_twice(graphs: FloatGraphs, int8_text: Path, tmp_path: Pa
     assert (tmp_path / "again.onnx").read_bytes() == int8_text.read_bytes()
 
 
-def test_the_layer_that_int8_harms_most_is_found(graphs: FloatGraphs, tmp_path: Path) -> None:
+def test_the_layer_that_int8_harms_most_is_found(checkpoint: Path, tmp_path: Path) -> None:
     """The first MLP layer, made hard: one input channel 1000 times larger, and smaller in the norm before, so that the
     float graph stays the same and every other weight of the layer rounds to nothing."""
-    names = matmul_weights(graphs.image)
-    model = onnx.load(graphs.image)
-    weights = {item.name: item for item in model.graph.initializer}
-    layer = next(node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] == names[4])
-    norm = next(node for node in model.graph.node if layer.input[0] in node.output)
-    for name, factor in ((names[4], 1000), (norm.input[1], 1 / 1000), (norm.input[2], 1 / 1000)):
-        values = numpy_helper.to_array(weights[name]).copy()
-        values[3] *= factor
-        weights[name].CopyFrom(numpy_helper.from_array(values, name))
-    onnx.save(model, tmp_path / "hard.onnx")
+    model = load_source(str(checkpoint)).model
+    layer = model.vision_model.encoder.layers[0]
+    with torch.no_grad():
+        layer.mlp.fc1.weight[:, 3] *= 1000
+        layer.layer_norm2.weight[3] /= 1000
+        layer.layer_norm2.bias[3] /= 1000
+    write_image_graph(model, tmp_path / "hard.onnx")
+    names = matmul_weights(tmp_path / "hard.onnx")
     rng = np.random.default_rng(0)
     samples = [{"pixel_values": rng.standard_normal((1, 3, 32, 32)).astype(np.float32)} for _ in range(4)]
     assert most_sensitive(tmp_path / "hard.onnx", samples, 0) == []
-    assert most_sensitive(tmp_path / "hard.onnx", samples, 2)[0] == names[4]
+    assert most_sensitive(tmp_path / "hard.onnx", samples, 2)[0] == names[4]  # after query, key, value and output
