@@ -18,12 +18,9 @@ const CANDIDATES = [['python3.13'], ['python3.12'], ['python3.11'], ['python3'],
 /** fails for an old Python and for one without venv (Debian has it in a package of its own) */
 const USABLE = 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))';
 
-/** @returns {string[] | undefined} the command of a Python that really runs: a pyenv shim may exist and fail */
-const findPython = () =>
-  CANDIDATES.find(([command, ...options]) => {
-    const { status } = spawnSync(command, [...options, '-c', USABLE], { stdio: 'ignore', timeout: 30_000 });
-    return status === 0;
-  });
+/** Whether this command is a Python that really runs: a pyenv shim may exist and fail. */
+const runs = ([command, ...options]) =>
+  spawnSync(command, [...options, '-c', USABLE], { stdio: 'ignore', timeout: 30_000 }).status === 0;
 
 /** Runs a command in this folder; ends this process with its exit code if it fails. */
 function run(command, ...options) {
@@ -47,8 +44,9 @@ function install([command, ...options], wanted) {
 const wanted = ['pyproject.toml', 'constraints.txt']
   .reduce((hash, file) => hash.update(readFileSync(path.join(here, file))), createHash('sha256'))
   .digest('hex');
-const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
-const python = installed ? [tool('python')] : findPython();
+// a virtual environment breaks when its Python is upgraded away
+const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && runs([tool('python')]);
+const python = installed ? [tool('python')] : CANDIDATES.find(runs);
 
 if (!python) {
   console.warn(`
@@ -62,6 +60,6 @@ if (!python) {
   process.exit(0);
 }
 if (!installed) install(python, wanted);
-run(tool('ruff'), 'check', '.');
-run(tool('ruff'), 'format', '--check', '.');
+run(tool('python'), '-m', 'ruff', 'check', '.');
+run(tool('python'), '-m', 'ruff', 'format', '--check', '.');
 run(tool('python'), '-m', 'pytest', '--quiet');

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from conftest import save_random_clip
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -97,8 +98,6 @@ def test_verify_fails_beyond_its_tolerance(bundle: Path, checkpoint: Path) -> No
 
 
 def test_verify_fails_for_another_checkpoint(bundle: Path, tmp_path: Path) -> None:
-    from conftest import save_random_clip
-
     result = run("verify", bundle, save_random_clip(tmp_path / "other", seed=1))
     assert result.exit_code == 1
     assert "text, int8: worst cosine" in result.output

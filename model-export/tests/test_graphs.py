@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,8 +13,8 @@ import pytest
 import torch
 
 from clip_export.bundle import FloatGraphs
-from clip_export.graphs import END_OF_TEXT
-from clip_export.source import Source
+from clip_export.graphs import END_OF_TEXT, write_text_graph
+from clip_export.source import Source, load_source
 
 
 def random_ids(batch: int, length: int) -> np.ndarray:
@@ -52,6 +56,18 @@ def test_nothing_after_the_first_end_of_text_matters(source: Source, graphs: Flo
     followed = np.concatenate([alone, [[777, END_OF_TEXT, END_OF_TEXT, 0]]], axis=1).astype(np.int32)
     np.testing.assert_allclose(run_text(graphs, followed), run_text(graphs, alone), atol=1e-5)
     np.testing.assert_allclose(run_text(graphs, followed), transformers_text(source, followed), atol=1e-5)
+
+
+def test_a_wrong_end_token_in_the_config_does_not_matter(checkpoint: Path, graphs: FloatGraphs, tmp_path: Path) -> None:
+    """[regression] OpenAI's checkpoints were published with end token 2."""
+    shutil.copytree(checkpoint, tmp_path / "old")
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["text_config"]["eos_token_id"] = 2
+    (tmp_path / "old/config.json").write_text(json.dumps(config))
+    write_text_graph(load_source(str(tmp_path / "old")).model, tmp_path / "text.onnx")
+    ids = np.concatenate([random_ids(2, 6), [[0, 0], [0, 0]]], axis=1).astype(np.int32)
+    actual = onnxruntime.InferenceSession(tmp_path / "text.onnx").run(None, {"input_ids": ids})[0]
+    np.testing.assert_allclose(actual, run_text(graphs, ids), atol=1e-6)
 
 
 def test_names_and_types_are_the_contract(graphs: FloatGraphs) -> None:

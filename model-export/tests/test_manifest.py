@@ -148,9 +148,18 @@ def test_a_new_bundle_replaces_the_old_and_keeps_its_card(tmp_path: Path) -> Non
     target.mkdir()
     (target / "README.md").write_text("card")
     (target / "stale.bin").write_text("old")
+    (target / "model.json").write_text("old")
     with replacing(target) as folder:
         (folder / "model.json").write_text("new")
+    assert list(tmp_path.iterdir()) == [target]
     assert {path.name: path.read_text() for path in target.iterdir()} == {"model.json": "new", "README.md": "card"}
+
+
+def test_a_folder_of_other_things_is_not_deleted(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="would be deleted"), replacing(tmp_path):
+        pass
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
 def test_labels_that_make_no_set_are_refused_before_anything_is_exported(tmp_path: Path) -> None:

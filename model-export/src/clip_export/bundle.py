@@ -14,7 +14,16 @@ from typing import Any
 from .encoders import EncodeTexts, graph_text_encoder
 from .graphs import END_OF_TEXT, write_image_graph, write_text_graph
 from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
-from .manifest import PART_BYTES, file_entries, file_entry, read_parts, revision, split_file, write_manifest
+from .manifest import (
+    PART_BYTES,
+    BundleError,
+    file_entries,
+    file_entry,
+    read_parts,
+    revision,
+    split_file,
+    write_manifest,
+)
 from .progress import Track, silent
 from .quantise import quantise_graph
 from .source import Source
@@ -55,8 +64,10 @@ class FloatGraphs:
 def replacing(target: Path) -> Iterator[Path]:
     """A new folder beside `target` that takes its place if the block ends well, and is removed if it does not.
 
-    What the old folder has and the new one lacks in Markdown (a model card) is carried over.
+    The old folder's Markdown (a model card) is carried over. Raises BundleError if `target` holds anything but a bundle.
     """
+    if target.exists() and any(target.iterdir()) and not (target / "model.json").is_file():
+        raise BundleError(f"{target} is not empty and no model bundle: it would be deleted")
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     folder.chmod(0o755)
@@ -64,9 +75,11 @@ def replacing(target: Path) -> Iterator[Path]:
         yield folder
         for card in target.glob("*.md"):
             shutil.copy2(card, folder / card.name)
+        old = folder.with_name(f"{folder.name}-old")
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(old)
         folder.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
