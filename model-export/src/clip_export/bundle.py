@@ -64,7 +64,8 @@ class FloatGraphs:
 def replacing(target: Path) -> Iterator[Path]:
     """A new folder beside `target` that takes its place if the block ends well, and is removed if it does not.
 
-    The old folder's Markdown (a model card) is carried over. Raises BundleError if `target` holds anything but a bundle.
+    The old folder's Markdown (a model card) is carried over. Raises BundleError if `target` holds something else than
+    a bundle.
     """
     if target.exists() and any(target.iterdir()) and not (target / "model.json").is_file():
         raise BundleError(f"{target} is not empty and no model bundle: it would be deleted")
