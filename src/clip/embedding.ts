@@ -22,24 +22,32 @@ export function meanEmbedding(embeddings: readonly Embedding[]): Embedding {
  */
 export function cosines(embedding: Embedding, rows: Float32Array): Float32Array {
   const dim = embedding.length;
-  const query = Float64Array.from(embedding); // no float32 → float64 conversion of it in the loop
+  const query = Float64Array.from(embedding); // no float32 → float64 conversion of it in the loops
   const out = new Float32Array(rows.length / dim);
-  const unrolled = dim & ~3;
-  for (let row = 0, base = 0; row < out.length; row++, base += dim) {
-    // four sums that do not wait for each other
-    let a = 0;
-    let b = 0;
-    let c = 0;
-    let d = 0;
-    let i = 0;
-    for (; i < unrolled; i += 4) {
-      a += query[i] * rows[base + i];
-      b += query[i + 1] * rows[base + i + 1];
-      c += query[i + 2] * rows[base + i + 2];
-      d += query[i + 3] * rows[base + i + 3];
+  let row = 0;
+  for (; row + 4 <= out.length; row += 4) {
+    // four rows for each load of the query, and four sums that do not wait for each other
+    let [a, b, c, d] = [0, 0, 0, 0];
+    const first = row * dim;
+    const second = first + dim;
+    const third = second + dim;
+    const fourth = third + dim;
+    for (let i = 0; i < dim; i++) {
+      const x = query[i];
+      a += x * rows[first + i];
+      b += x * rows[second + i];
+      c += x * rows[third + i];
+      d += x * rows[fourth + i];
     }
-    for (; i < dim; i++) a += query[i] * rows[base + i];
-    out[row] = a + b + (c + d);
+    out[row] = a;
+    out[row + 1] = b;
+    out[row + 2] = c;
+    out[row + 3] = d;
+  }
+  for (; row < out.length; row++) {
+    let sum = 0;
+    for (let i = 0; i < dim; i++) sum += query[i] * rows[row * dim + i];
+    out[row] = sum;
   }
   return out;
 }
