@@ -69,7 +69,7 @@ function readTensor(name: string, entry: unknown, body: Uint8Array): Tensor {
   if (end > body.length || end - begin !== count * elementBytes) {
     throw new SafeTensorsError(`tensor "${name}" [${shape}] does not fit its ${end - begin} of ${body.length} bytes`);
   }
-  const raw = body.slice(begin, end); // a copy: tensors need not be aligned
+  const raw = new Uint8Array(body.subarray(begin, end)); // a copy: tensors need not be aligned
   if (dtype === 'U8') return { shape, data: raw };
   if (dtype === 'F32') return { shape, data: new Float32Array(raw.buffer) };
   return { shape, data: Float32Array.from(new Uint16Array(raw.buffer), halfToFloat) };

@@ -41,18 +41,20 @@ function openPicture(file: Uint8Array, request: DecodeRequest): Picture {
   throw new ClipError('unsupported_image', describeForeign(file));
 }
 
-function checkSize({ kind, width, height, memory }: Picture, limits: DecodeLimits): void {
+function checkSize(picture: Picture, limits: DecodeLimits): void {
+  const { kind, width, height, memory, memoryLimit = limits.bytes } = picture;
   const pixels = width * height;
+  const bytes = Math.min(memoryLimit, limits.bytes);
   if (pixels > limits.pixels) {
     throw new ClipError(
       'image_too_large',
       `The picture is ${width} x ${height} pixels, ${millions(pixels)} megapixels; the limit is ${millions(limits.pixels)}. Send a smaller one.`,
     );
   }
-  if (memory > limits.bytes) {
+  if (memory > bytes) {
     throw new ClipError(
       'image_too_large',
-      `Decoding this ${kind} of ${width} x ${height} pixels takes about ${millions(memory)} MB of memory; the limit is ${millions(limits.bytes)}. Send a smaller picture, or a baseline JPEG of it.`,
+      `Decoding this ${kind} of ${width} x ${height} pixels takes about ${millions(memory)} MB of memory; the limit is ${millions(bytes)}. Send a smaller picture, or a baseline JPEG of it.`,
     );
   }
 }

@@ -14,6 +14,8 @@ export interface Picture {
   height: number;
   /** Upper estimate of what `decode` allocates, in bytes: copies of the input, tables and pixel buffers. */
   memory: number;
+  /** What its decoder can have at most, in bytes, whatever the caller allows. */
+  memoryLimit?: number;
   /** Pushes the upright rows into the request's sink. Throws `corrupt_image`, and `image_too_large` if memory runs out. */
   decode(): void | Promise<void>;
 }

@@ -39,6 +39,8 @@ interface Still extends Size {
 const FIXED_BYTES = 2 ** 20;
 const LOSSLESS_BYTES_PER_PIXEL = 5;
 const ALPHA_BYTES_PER_PIXEL = 6;
+/** The limit that `scripts/build-wasm.mjs` gives libwebp's memory. */
+const MEMORY_LIMIT = 32 * 2 ** 20;
 
 /** Reads the chunks and the sizes. Throws `corrupt_image` where they are cut off or contradict each other. */
 export function openWebp(bytes: Uint8Array, request: DecodeRequest): Picture {
@@ -58,6 +60,7 @@ export function openWebp(bytes: Uint8Array, request: DecodeRequest): Picture {
     width: canvas.width,
     height: canvas.height,
     memory: decoderBytes(still) + (whole ? 0 : canvas.width * canvas.height * 3),
+    memoryLimit: MEMORY_LIMIT,
     decode() {
       const sink = openUpright(canvas, orientation, request.open);
       withPixels(still, (raster) => {
