@@ -33,7 +33,7 @@ export interface AppEnv {
 export type App = Hono<AppEnv>;
 
 export function createApp(parts: Parts): App {
-  const app: App = new Hono<AppEnv>();
+  const app: App = new Hono<AppEnv>({ strict: false });
   const { bodyBytes } = parts.limits;
 
   app.use(requestId());
@@ -41,7 +41,7 @@ export function createApp(parts: Parts): App {
     const timing = createTiming();
     c.set('timing', timing);
     await next();
-    c.header('server-timing', timing.header() || undefined);
+    c.header('server-timing', timing.header());
   });
   app.use(
     bodyLimit({
@@ -66,8 +66,10 @@ export function createApp(parts: Parts): App {
   app.get('/v1/models/:id', (c) => getModel(c, parts));
   app.get('/health', (c) => c.json({ status: 'ok', models: parts.models.ids }));
   app.get('/openapi.json', (c) => c.json(openApi(parts.limits)));
-  // a copy, since an asset's headers are immutable and the middleware adds its own
-  app.get('/', async (c) => new Response((await parts.assets.fetch(new URL('/', c.req.url).href)).body, PAGE));
+  app.get('/', async (c) => {
+    const page = await parts.assets.fetch(new URL('/', c.req.url).href);
+    return c.body(page.body as ReadableStream, page.status as 200, { 'content-type': 'text/html; charset=utf-8' });
+  });
 
   app.notFound((c) => {
     throw missing(app, c.req.method, c.req.path);
@@ -76,7 +78,7 @@ export function createApp(parts: Parts): App {
     const problem = problemOf(error);
     if (problem.code === 'method_not_allowed') c.header('allow', methodsOf(app, c.req.path).join(', '));
     const body = { ...problem, requestId: c.get('requestId') };
-    const openAi = c.req.path === '/v1/embeddings' ? { error: openAiError(problem) } : {};
+    const openAi = OPENAI_ROUTES.test(c.req.path) ? { error: openAiError(problem) } : {};
     return c.body(JSON.stringify({ ...body, ...openAi }), problem.status as 400, {
       'content-type': 'application/problem+json',
     });
@@ -84,7 +86,8 @@ export function createApp(parts: Parts): App {
   return app;
 }
 
-const PAGE = { headers: { 'content-type': 'text/html; charset=utf-8' } };
+/** Where OpenAI's clients come; they read their own error object. */
+const OPENAI_ROUTES = /^\/v1\/(embeddings|models)(\/|$)/;
 
 /** The methods of the routes that a path matches. */
 function methodsOf(app: App, path: string): string[] {

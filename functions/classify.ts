@@ -14,8 +14,12 @@ import { type Problem, problemOf } from './problem.ts';
 import { readFields } from './request-fields.ts';
 
 const DEFAULT_TOP_K = 10;
+/** So that an answer is not many times its request. */
+const TRUNCATED_TOLD = 100;
 
-export const Image = z.string().describe('A data: URL, base64 or an https: URL.');
+export const Image = z
+  .string({ error: 'must be one picture as a string: a data: URL, base64 or an https: URL; several go into images' })
+  .describe('A data: URL, base64 or an https: URL.');
 
 export const Label = z
   .union(
@@ -38,11 +42,11 @@ const whole = `must be a whole number from 1 to ${LIMITS.labels}`;
 
 export const ClassifyRequest = z.strictObject({
   image: Image.optional(),
-  images: z.array(Image).optional(),
-  labels: z.array(Label).optional(),
+  images: z.array(Image, { error: 'must be an array of pictures' }).optional(),
+  labels: z.array(Label, { error: 'must be an array, like ["cat", "dog"]' }).optional(),
   labelSet: Name.optional().describe('A stored label set. Without labels and labelSet: the model’s default set.'),
   templates: z
-    .array(z.string())
+    .array(z.string(), { error: 'must be an array, like ["a photo of a {}."]' })
     .optional()
     .describe(
       `Prompt templates for labels; {} is where the label goes. Default: ${JSON.stringify(DEFAULT_TEMPLATES)}.`,
@@ -53,7 +57,10 @@ export const ClassifyRequest = z.strictObject({
     .max(LIMITS.labels, { error: whole })
     .default(DEFAULT_TOP_K)
     .describe('How many predictions to answer with.'),
-  scores: z.enum(SCORE_KINDS).optional().describe('Default: what the model was trained with.'),
+  scores: z
+    .enum(SCORE_KINDS, { error: `must be one of ${SCORE_KINDS.join(', ')}` })
+    .optional()
+    .describe('Default: what the model was trained with; sigmoid means little for a model trained with softmax.'),
   minScore: z.number().optional().describe('Predictions below are left out.'),
   model: Name.optional(),
 });
@@ -90,7 +97,7 @@ interface Labels {
   name: string | null;
   labels: readonly string[];
   embeddings: Float32Array;
-  /** prompts that were longer than the model's context */
+  /** prompts that were longer than the model's context, the first hundred of them */
   truncated: string[];
 }
 
@@ -117,7 +124,7 @@ export async function embedOwnLabels(
   const own = labels.map((label) => (typeof label === 'string' ? { label } : label));
   const embeddings = await embedLabels(own, templates, async (texts) => {
     const embedded = await model.embedTexts(texts, measure);
-    for (const [i, text] of embedded.entries()) if (text.truncated) truncated.push(texts[i]);
+    truncated.push(...texts.filter((_, i) => embedded[i].truncated).slice(0, TRUNCATED_TOLD));
     return embedded.map(({ embedding }) => embedding);
   });
   return { labels: own.map(({ label }) => label), embeddings, truncated, templates };
@@ -135,7 +142,9 @@ async function eachOnItsOwn(
     try {
       results.push({ predictions: await classifyOne(source) });
     } catch (error) {
-      results.push({ error: problemOf(error) });
+      const problem = problemOf(error);
+      if (problem.status >= 500) throw error; // not this picture's fault
+      results.push({ error: problem });
     }
   }
   return results;

@@ -15,7 +15,7 @@ import type { Problem } from './problem.ts';
 import { parseJsonObject } from './request-fields.ts';
 import { embedImages } from './similarity.ts';
 
-const Item = z.union([z.string(), z.object({ text: z.string() }), z.object({ image: z.string() })], {
+const Item = z.union([z.string(), z.strictObject({ text: z.string() }), z.strictObject({ image: z.string() })], {
   error: 'must be a string, {"text": "…"} or {"image": "…"}; token ids are not taken, since every model has its own',
 });
 
@@ -23,11 +23,12 @@ const Item = z.union([z.string(), z.object({ text: z.string() }), z.object({ ima
 export const EmbeddingsRequest = z.looseObject({
   model: z.string().optional().describe('Default: the first model of GET /v1/models.'),
   input: z.union([Item, z.array(Item).min(1)], {
-    error: 'must be a string, {"text": "…"}, {"image": "…"}, or an array of these; token ids are not taken',
+    error:
+      'must be a string, {"text": "…"}, {"image": "…"}, or an array of one or more of these; token ids are not taken',
   }),
   modality: z.enum(['text', 'image']).optional().describe('What plain strings are. Default: a data: URL is an image.'),
   encoding_format: z.enum(['float', 'base64']).default('float').describe('base64: little-endian float32.'),
-  dimensions: z.int().optional().describe('Only the model’s own number.'),
+  dimensions: z.int().min(1).max(65536).optional().describe('Only the model’s own number.'),
 });
 
 type Request = z.output<typeof EmbeddingsRequest>;
@@ -39,7 +40,10 @@ interface Input {
 
 export async function handleEmbeddings(c: Context<AppEnv>, parts: Parts): Promise<Response> {
   const { measure } = c.get('timing');
-  const request = parse(EmbeddingsRequest, parseJsonObject(new Uint8Array(await c.req.raw.arrayBuffer())));
+  const request = parse(
+    EmbeddingsRequest,
+    parseJsonObject(new Uint8Array(await c.req.raw.arrayBuffer()), '{"input": "a text"}'),
+  );
   const inputs = inputsOf(request, parts.limits.images);
   const model = await parts.models.get(request.model);
   const { id, embeddingDim } = model.manifest;
@@ -102,13 +106,10 @@ async function embed(
   const images = await embedImages(model, sources, measure);
   const nextText = texts.values();
   const nextImage = images.values();
-  const truncated: number[] = [];
-  const embeddings = inputs.map(({ kind }, index): Embedding => {
-    if (kind === 'image') return nextImage.next().value!;
-    const embedded = nextText.next().value!;
-    if (embedded.truncated) truncated.push(index);
-    return embedded.embedding;
+  const embeddings = inputs.map(({ kind }): Embedding => {
+    return kind === 'image' ? nextImage.next().value! : nextText.next().value!.embedding;
   });
+  const truncated = of('text').filter((_, i) => texts[i].truncated);
   return { embeddings, truncated, tokens: texts.reduce((sum, { tokens }) => sum + tokens, 0) };
 }
 

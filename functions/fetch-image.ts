@@ -15,7 +15,20 @@ export interface FetchImageOptions {
 
 const TIMEOUT_MS = 10_000;
 const MAX_REDIRECTS = 3;
-const PRIVATE_SUFFIXES = ['localhost', 'local', 'internal', 'intranet', 'lan', 'home.arpa', 'onion', 'test', 'invalid'];
+const PRIVATE_SUFFIXES = [
+  'localhost',
+  'local',
+  'internal',
+  'intranet',
+  'lan',
+  'home',
+  'corp',
+  'localdomain',
+  'home.arpa',
+  'onion',
+  'test',
+  'invalid',
+];
 
 export function createFetchImage({ fetch, maxBytes, timeoutMs = TIMEOUT_MS }: FetchImageOptions): FetchImage {
   return async (url) => {
@@ -47,7 +60,7 @@ export function checkUrl(text: string): URL {
 }
 
 function isPublicHost(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
   // process: an IPv4 address in IPv6 clothes is judged as the IPv4 address
   if (ipaddr.isValid(host)) return ipaddr.process(host).range() === 'unicast';
   if (!host.includes('.')) return false;

@@ -61,6 +61,10 @@ function decodeBase64(text: string): Uint8Array {
     return Uint8Array.fromBase64(payload, { alphabet });
   } catch (cause) {
     const begin = JSON.stringify(text.slice(0, 24));
+    if (/^[\w./\\ -]{1,200}\.(jpe?g|png|webp|gif)$/i.test(text)) {
+      const detail = `The image ${begin}… is a file's name; send the file's bytes, with curl -F image=@name.`;
+      throw new ClipError('invalid_base64', detail, { cause });
+    }
     throw new ClipError(
       'invalid_base64',
       `The image ${begin}… is not base64, and neither a data: nor an https: URL; encode the file's bytes as base64.`,

@@ -22,32 +22,34 @@ export async function listLabelSets(c: Context<AppEnv>, { models, labelSets }: P
 
 export async function getLabelSet(c: Context<AppEnv>, { models, labelSets }: Parts): Promise<Response> {
   const { manifest } = await models.get(c.req.query('model'));
-  const name = parse(Name, c.req.param('name'));
+  const name = nameOf(c);
   return c.json(describe(manifest, await labelSets.get(manifest, name)));
 }
 
 /** A JSON body's labels are embedded here; a safetensors body was made by `clip-export labels`. */
 export async function putLabelSet(c: Context<AppEnv>, { models, labelSets }: Parts): Promise<Response> {
-  const name = parse(Name, c.req.param('name'));
+  const name = nameOf(c);
   const body = new Uint8Array(await c.req.raw.arrayBuffer());
   if (isSafeTensors(body)) {
     const { manifest } = await models.get(c.req.query('model'));
     return c.json(describe(manifest, await labelSets.put(manifest, name, body)));
   }
-  const request = parse(LabelSetRequest, parseJsonObject(body));
+  const request = parse(LabelSetRequest, parseJsonObject(body, '{"labels": ["…"]}'));
   const model = await models.get(request.model ?? c.req.query('model'));
   const { id, revision } = model.manifest;
   const { truncated, ...embedded } = await embedOwnLabels(model, request, c.get('timing').measure);
-  const file = encodeLabelSet({ name, model: id, revision, ...embedded });
+  const file = encodeLabelSet({ name, model: id, revision, ...embedded, calibration: {} });
   const description = describe(model.manifest, await labelSets.put(model.manifest, name, file));
   return c.json(truncated.length > 0 ? { ...description, truncated } : description);
 }
 
 export async function deleteLabelSet(c: Context<AppEnv>, { models, labelSets }: Parts): Promise<Response> {
   const { manifest } = await models.get(c.req.query('model'));
-  await labelSets.delete(manifest, parse(Name, c.req.param('name')));
+  await labelSets.delete(manifest, nameOf(c));
   return c.body(null, 204);
 }
+
+const nameOf = (c: Context<AppEnv>) => parse(z.object({ name: Name }), { name: c.req.param('name') }).name;
 
 /** It begins with a header length that fits the file; read so, eight characters of JSON are more than any file has. */
 function isSafeTensors(body: Uint8Array): boolean {
@@ -56,7 +58,7 @@ function isSafeTensors(body: Uint8Array): boolean {
 }
 
 function describe(manifest: ModelManifest, { set, version, builtIn }: StoredLabelSet) {
-  const { name, labels, templates } = set;
+  const { name, labels, templates, calibration } = set;
   return {
     name,
     version,
@@ -65,6 +67,7 @@ function describe(manifest: ModelManifest, { set, version, builtIn }: StoredLabe
     builtIn,
     count: labels.length,
     templates,
+    calibration: Object.keys(calibration).length > 0 ? calibration : null,
     labels,
   };
 }

@@ -1,3 +1,5 @@
+import { DEFAULT_LIMITS as DECODER_LIMITS } from '../src/runtime/decode-image.ts';
+
 /** What one request may cost. A deployment sets its own in wrangler.toml's [vars]. */
 export interface Limits {
   /** of a request's body, and of an image fetched from a URL */
@@ -15,6 +17,6 @@ const MEBI = 1024 * 1024;
 export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 20 * MEBI,
   images: 16,
-  pixels: 50e6,
-  decoderBytes: 40 * MEBI,
+  pixels: DECODER_LIMITS.pixels,
+  decoderBytes: DECODER_LIMITS.bytes,
 };

@@ -4,8 +4,13 @@ import type { ModelManifest } from '../src/clip/model-manifest.ts';
 import type { AppEnv, Parts } from './app.ts';
 
 export async function listModels(c: Context<AppEnv>, { models }: Parts): Promise<Response> {
-  const all = await Promise.all(models.ids.map((id) => models.get(id)));
-  return c.json({ object: 'list', data: all.map(({ manifest }) => describe(manifest)) });
+  const all = await Promise.allSettled(models.ids.map((id) => models.get(id)));
+  const loaded = all.flatMap((model) => (model.status === 'fulfilled' ? [model.value] : []));
+  const failed = all.find((model) => model.status === 'rejected');
+  // one broken bundle does not hide the others
+  if (failed) console.error(failed.reason);
+  if (loaded.length === 0) throw failed?.reason;
+  return c.json({ object: 'list', data: loaded.map(({ manifest }) => describe(manifest)) });
 }
 
 export async function getModel(c: Context<AppEnv>, { models }: Parts): Promise<Response> {

@@ -27,6 +27,7 @@ export const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
   label_set_read_only: { status: 409, title: 'A built-in label set cannot be changed' },
   invalid_label_set: { status: 422, title: 'The label set file is not usable' },
   model_mismatch: { status: 409, title: 'The label set was made for another model' },
+  too_many_writes: { status: 429, title: 'The label set was written a moment ago' },
   model_not_found: { status: 404, title: 'No such model' },
   no_text_encoder: { status: 422, title: 'The model has no text encoder' },
   model_unavailable: { status: 500, title: 'The model could not be loaded' },

@@ -14,8 +14,8 @@ import { readFields } from './request-fields.ts';
 
 export const SimilarityRequest = z.strictObject({
   image: Image.optional(),
-  images: z.array(Image).optional(),
-  texts: z.array(z.string()).optional(),
+  images: z.array(Image, { error: 'must be an array of pictures' }).optional(),
+  texts: z.array(z.string(), { error: 'must be an array, like ["a cat", "a dog"]' }).optional(),
   model: Name.optional(),
 });
 
@@ -79,5 +79,6 @@ function similarityMatrix(rows: readonly Embedding[], columns: readonly Embeddin
   const dim = rows[0].length;
   const matrix = new Float32Array(columns.length * dim);
   for (const [i, column] of columns.entries()) matrix.set(column, i * dim);
-  return rows.map((row) => Array.from(cosines(row, matrix)));
+  // rounding makes 1.0000001 of an image with itself, of which acos knows nothing
+  return rows.map((row) => Array.from(cosines(row, matrix), (cosine) => Math.max(-1, Math.min(1, cosine))));
 }

@@ -3,12 +3,13 @@ import type { Measure, Stage } from '../src/clip/model.ts';
 /** Adds up what each stage of a request took. On Cloudflare the clock stands still while code runs: there it counts I/O only. */
 export interface Timing {
   measure: Measure;
-  /** A `Server-Timing` value, milliseconds; stages that did not occur are left out. */
+  /** A `Server-Timing` value, milliseconds: the stages that occurred, and all in all. */
   header(): string;
 }
 
 export function createTiming(now: () => number = () => performance.now()): Timing {
   const spent = new Map<Stage, number>();
+  const begun = now();
   return {
     measure(stage, step) {
       const start = now();
@@ -24,6 +25,9 @@ export function createTiming(now: () => number = () => performance.now()): Timin
       book();
       return result;
     },
-    header: () => Array.from(spent, ([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(', '),
+    header() {
+      const entries: [string, number][] = [...spent, ['total', now() - begun]];
+      return entries.map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(', ');
+    },
   };
 }

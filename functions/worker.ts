@@ -1,5 +1,6 @@
 /** The composition root: a deployment's bindings and variables become the parts of the app. */
 import { env, waitUntil } from 'cloudflare:workers';
+import { NAME_PATTERN } from '../src/clip/label-set.ts';
 import { type Bucket, createReadFile } from '../src/runtime/bundle.ts';
 import { createImageDecoder } from '../src/runtime/decode-image.ts';
 import { createLabelStore, type LabelKv } from '../src/runtime/label-store.ts';
@@ -21,21 +22,34 @@ interface Env {
 
 const bindings = env as unknown as Env;
 
-function limitsOf({ MAX_IMAGES, MAX_MEGAPIXELS, MAX_BODY_MB }: Env): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    ...(MAX_IMAGES ? { images: Number(MAX_IMAGES) } : {}),
-    ...(MAX_MEGAPIXELS ? { pixels: Number(MAX_MEGAPIXELS) * 1e6 } : {}),
-    ...(MAX_BODY_MB ? { bodyBytes: Number(MAX_BODY_MB) * 1024 * 1024 } : {}),
-  };
+/** A wrong number would switch its limit off: every comparison with NaN is false. So the Worker does not start with one. */
+function positive(name: 'MAX_IMAGES' | 'MAX_MEGAPIXELS' | 'MAX_BODY_MB', unit: number): number | undefined {
+  const text = bindings[name];
+  if (text === undefined) return undefined;
+  const value = Number(text) * unit;
+  if (!(value > 0 && value < Number.MAX_SAFE_INTEGER))
+    throw new Error(`${name} in wrangler.toml is "${text}", not a number`);
+  return value;
 }
 
-const limits = limitsOf(bindings);
+function modelIds(): string[] {
+  const ids = bindings.MODELS.split(',').map((id) => id.trim());
+  const wrong = ids.find((id) => !NAME_PATTERN.test(id));
+  if (wrong !== undefined) throw new Error(`MODELS in wrangler.toml names "${wrong}", which is no id of a model`);
+  return ids;
+}
+
+const limits: Limits = {
+  ...DEFAULT_LIMITS,
+  images: positive('MAX_IMAGES', 1) ?? DEFAULT_LIMITS.images,
+  pixels: positive('MAX_MEGAPIXELS', 1e6) ?? DEFAULT_LIMITS.pixels,
+  bodyBytes: positive('MAX_BODY_MB', 1024 * 1024) ?? DEFAULT_LIMITS.bodyBytes,
+};
 const readFile = createReadFile(bindings.ASSETS, bindings.MODEL_BUCKET);
 
 export default createApp({
   models: createModelStore({
-    ids: bindings.MODELS.split(',').map((id) => id.trim()),
+    ids: modelIds(),
     readFile,
     decodeImage: createImageDecoder({ pixels: limits.pixels, bytes: limits.decoderBytes }),
     keepAlive: waitUntil,

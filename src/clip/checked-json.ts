@@ -15,8 +15,8 @@ export interface Field {
   number(check?: (x: number) => boolean): number;
   whole(): number;
   oneOf<T extends string>(allowed: readonly T[]): T;
-  /** @param length the exact number of items; without it at least one */
-  items(length?: number): Field[];
+  /** An array of at least one item, or as many as are said. */
+  items(min?: number, max?: number): Field[];
   record(): Record<string, unknown>;
 }
 
@@ -44,12 +44,10 @@ export function field(value: unknown, path = ''): Field {
       const found = allowed.find((option) => option === value);
       return found ?? fail(`one of ${allowed.join(', ')}`);
     },
-    items: (length) => {
-      const fits = Array.isArray(value) && (length === undefined ? value.length > 0 : value.length === length);
-      return fits
+    items: (min = 1, max = Number.POSITIVE_INFINITY) =>
+      Array.isArray(value) && value.length >= min && value.length <= max
         ? value.map((item, i) => field(item, `${path}[${i}]`))
-        : fail(`an array of ${length ?? 'one or more'} items`);
-    },
+        : fail(`an array of ${min === max ? min : `${min} or more`} items`),
     record,
   };
 }

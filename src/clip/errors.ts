@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'label_set_read_only'
   | 'invalid_label_set'
   | 'model_mismatch'
+  | 'too_many_writes'
   | 'model_not_found'
   | 'no_text_encoder'
   | 'model_unavailable'

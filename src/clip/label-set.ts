@@ -14,11 +14,13 @@ export interface LabelSet {
   templates: readonly string[];
   /** [labels, embeddingDim], row-major, unit rows */
   embeddings: Float32Array;
+  /** what calibration added to the file's metadata: `temperature`, `threshold`, … */
+  calibration: Readonly<Record<string, string>>;
 }
 
 /** What a label set must have been made for. */
 export interface MadeFor {
-  model: string;
+  /** The model's revision: its id is only a name, and two ids of one revision share their sets. */
   revision: string;
   embeddingDim: number;
 }
@@ -49,10 +51,10 @@ export async function embedLabels(
 }
 
 export function encodeLabelSet(set: LabelSet): Uint8Array<ArrayBuffer> {
-  const { embeddings, labels, name, model, revision, templates } = set;
+  const { embeddings, labels, name, model, revision, templates, calibration } = set;
   const metadata = { name, model, revision, labels: JSON.stringify(labels), templates: JSON.stringify(templates) };
   const tensor = { shape: [labels.length, embeddings.length / labels.length], data: embeddings };
-  return writeSafeTensors('embeddings', tensor, { format: FORMAT, ...metadata });
+  return writeSafeTensors('embeddings', tensor, { ...calibration, format: FORMAT, ...metadata });
 }
 
 /**
@@ -63,20 +65,21 @@ export function encodeLabelSet(set: LabelSet): Uint8Array<ArrayBuffer> {
 export function decodeLabelSet(bytes: Uint8Array, madeFor: MadeFor): LabelSet {
   const { metadata, tensors } = readFile(bytes);
   if (metadata.format !== FORMAT) refuse(`its metadata "format" is ${quote(metadata.format)}, not "${FORMAT}"`);
-  if (metadata.model !== madeFor.model || metadata.revision !== madeFor.revision) {
+  if (metadata.revision !== madeFor.revision) {
     throw new ClipError(
       'model_mismatch',
-      `The label set was made for ${metadata.model} at revision ${quote(metadata.revision)}, this is ${madeFor.model} at "${madeFor.revision}"; make it again with this model's bundle.`,
+      `The label set was made for ${quote(metadata.model)} at revision ${quote(metadata.revision)}, this model is at "${madeFor.revision}"; make it again with this model's bundle.`,
     );
   }
+  if (!metadata.model) refuse('its metadata "model" is missing');
   if (!NAME_PATTERN.test(metadata.name ?? '')) refuse(`its metadata "name" is ${quote(metadata.name)}`);
   const labels = strings(metadata, 'labels');
   if (labels.length === 0 || new Set(labels).size !== labels.length || labels.some((label) => label.trim() === '')) {
     refuse('its labels are none, empty or not distinct');
   }
   const embeddings = unitRows(tensors.get('embeddings'), [labels.length, madeFor.embeddingDim]);
-  const { name, model, revision } = metadata;
-  return { name, model, revision, labels, templates: strings(metadata, 'templates'), embeddings };
+  const { format: _, name, model, revision, labels: __, templates: ___, ...calibration } = metadata;
+  return { name, model, revision, labels, templates: strings(metadata, 'templates'), embeddings, calibration };
 }
 
 const quote = (text: string | undefined) => (text === undefined ? 'missing' : `"${text.slice(0, 100)}"`);

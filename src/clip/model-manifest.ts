@@ -2,7 +2,7 @@
  * `model.json`, what a model bundle says of itself: the only source of sizes, means, context lengths and scales.
  * It is parsed and checked once, when the model is first asked for; an error names the field.
  */
-import { type Field, field } from './checked-json.ts';
+import { type Field, FieldError, field } from './checked-json.ts';
 import { NAME_PATTERN } from './label-set.ts';
 import type { PreprocessSpec } from './preprocess.ts';
 import type { TokenizerSpec } from './tokenizer.ts';
@@ -74,7 +74,7 @@ export function parseModelManifest(json: unknown): ModelManifest {
     similarity: parseSimilarity(root.get('similarity')),
     image: parseImage(root.get('image')),
     text: text ? parseText(text) : null,
-    labelSets: (root.optional('labelSets')?.items() ?? []).map((set) => ({
+    labelSets: (root.optional('labelSets')?.items(0) ?? []).map((set) => ({
       name: set.get('name').string(NAME_PATTERN),
       file: parseFile(set.get('file')),
     })),
@@ -89,7 +89,7 @@ function parseSimilarity(of: Field): Similarity {
 }
 
 function parseImage(of: Field): ImageEncoderManifest {
-  const perChannel = (f: Field, check?: (x: number) => boolean) => f.items(3).map((item) => item.number(check));
+  const perChannel = (f: Field, check?: (x: number) => boolean) => f.items(3, 3).map((item) => item.number(check));
   return {
     size: of.get('size').whole(),
     resize: of.get('resize').oneOf(['shortest', 'squash']),
@@ -103,6 +103,8 @@ function parseImage(of: Field): ImageEncoderManifest {
 
 function parseText(of: Field): TextEncoderManifest {
   const contextLength = of.get('contextLength').whole();
+  const padTo = of.optional('padTo');
+  if (padTo) throw new FieldError(`${padTo.path} must be null: the encoders here take texts at their own length`);
   const tokenizer = of.get('tokenizer');
   const vocabularySize = tokenizer.get('vocabularySize').whole();
   const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);

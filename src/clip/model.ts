@@ -1,6 +1,7 @@
 /** A model in use: pictures and texts in, embeddings out. Knows no file, no network and no inference engine. */
 import type { ClipImageEncoder, ClipTextEncoder, Embedding } from './encoders.ts';
 import { ClipError } from './errors.ts';
+import { createLru } from './lru.ts';
 import type { ModelManifest } from './model-manifest.ts';
 import type { DecodeImage } from './pixels.ts';
 import { createPreprocessor } from './preprocess.ts';
@@ -38,7 +39,7 @@ export interface ModelParts {
 }
 
 export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
-  const textCache = createTextCache(Math.floor(parts.textCacheBytes / (manifest.embeddingDim * 4 + TEXT_OVERHEAD)));
+  const textCache = createLru<TextEmbedding>(parts.textCacheBytes, () => manifest.embeddingDim * 4 + TEXT_OVERHEAD);
   const encode = async (text: string): Promise<TextEmbedding> => {
     const { encoder, tokenizer } = await parts.textEncoder();
     const { tokenIds, truncated } = tokenizer.encode(text);
@@ -64,7 +65,7 @@ export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
         for (const text of texts) {
           const known = textCache.get(text);
           const embedding = known ?? (await encode(text));
-          if (!known) textCache.set(text, embedding);
+          if (!known && text.length <= LONGEST_REMEMBERED) textCache.set(text, embedding);
           embeddings.push(embedding);
         }
         return embeddings;
@@ -78,24 +79,3 @@ const LONGEST_REMEMBERED = 200;
 
 /** Bytes that an entry takes beside its floats: the key (2 a character), the objects. An estimate that errs upwards. */
 const TEXT_OVERHEAD = 2 * LONGEST_REMEMBERED + 200;
-
-/** Least recently used goes first: a Map keeps its keys in the order in which they were set. */
-function createTextCache(capacity: number) {
-  const entries = new Map<string, TextEmbedding>();
-  return {
-    get(text: string): TextEmbedding | undefined {
-      const found = entries.get(text);
-      if (!found) return undefined;
-      entries.delete(text);
-      entries.set(text, found);
-      return found;
-    },
-    set(text: string, embedding: TextEmbedding): void {
-      if (text.length > LONGEST_REMEMBERED) return;
-      entries.set(text, embedding);
-      if (entries.size <= capacity) return;
-      const [oldest] = entries.keys();
-      entries.delete(oldest);
-    },
-  };
-}

@@ -27,17 +27,21 @@ export const fillTemplate = (template: string, label: string): string => templat
 export function promptsOf(labels: readonly Label[], templates: readonly string[]): string[][] {
   checkLabels(labels);
   checkTemplates(templates);
-  const prompts = labels.map(({ label, prompts }) =>
-    prompts?.length ? [...prompts] : templates.map((template) => fillTemplate(template, label)),
-  );
-  const count = prompts.reduce((sum, of) => sum + of.length, 0);
+  const count = labels.reduce((sum, { prompts }) => sum + (prompts?.length || templates.length), 0);
   if (count > LIMITS.prompts) {
     throw new ClipError(
       'too_many_prompts',
       `${labels.length} labels with their templates make ${count} prompts, at most ${LIMITS.prompts} are encoded in one request; use fewer templates, or make the label set with clip-export and upload it.`,
     );
   }
-  return prompts;
+  return labels.map(({ label, prompts }, i) => {
+    if (prompts?.length) return [...prompts];
+    return templates.map((template) => {
+      const prompt = fillTemplate(template, label);
+      checkLength(prompt, `labels[${i}] in the template "${template.slice(0, 40)}"`);
+      return prompt;
+    });
+  });
 }
 
 /** @throws no_labels, too_many_labels, empty_label, duplicate_label, invalid_request */

@@ -5,6 +5,7 @@
  * (Pillow 13 goes vertically first where the height shrinks much more than the width, which squashing a tall picture does;
  * the Pillows that checkpoints were trained with do not, and rows come as they come. It is a matter of 1 in 255.)
  */
+import { ClipError } from './errors.ts';
 import type { RowSink } from './pixels.ts';
 
 export type Interpolation = 'bicubic' | 'bilinear';
@@ -93,6 +94,7 @@ export function createResizer(across: Axis, down: Axis, interpolation: Interpola
   const top = unchanged(down) ? down.start : lines.first[0];
   const bottom = unchanged(down) ? down.start + down.length : lines.first[last] + lines.count[last];
   const rowBytes = across.length * 3;
+  checkBytes((bottom - top) * rowBytes, across, down);
   const narrowed = new Uint8Array((bottom - top) * rowBytes);
   const narrow = unchanged(across) ? copyColumns : resizeColumns;
   let y = 0;
@@ -108,6 +110,17 @@ export function createResizer(across: Axis, down: Axis, interpolation: Interpola
       return unchanged(down) ? narrowed : resizeLines(narrowed, lines, { top, rowBytes });
     },
   };
+}
+
+/** Rows of a tall picture that is to be squashed: 16 MiB are 25,000 of them at a width of 224. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+function checkBytes(bytes: number, across: Axis, down: Axis): void {
+  if (bytes <= MAX_BYTES) return;
+  throw new ClipError(
+    'image_too_large',
+    `Resizing ${across.from} x ${down.from} pixels takes ${bytes} bytes, at most ${MAX_BYTES} are given; send a less elongated picture.`,
+  );
 }
 
 interface SourceRow {

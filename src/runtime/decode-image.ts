@@ -17,7 +17,10 @@ export interface DecodeLimits {
   bytes: number;
 }
 
-const DEFAULT_LIMITS: DecodeLimits = { pixels: 50e6, bytes: 40 * 2 ** 20 };
+/** In pixels. JPEG and GIF know no more; a PNG of one column has a cost for each of its rows. */
+const LONGEST_SIDE = 65_535;
+
+export const DEFAULT_LIMITS: DecodeLimits = { pixels: 50e6, bytes: 40 * 2 ** 20 };
 
 /**
  * A decoder for JPEG, PNG, WebP and GIF. Header first: a picture beyond a limit is refused with `image_too_large` before
@@ -45,6 +48,12 @@ function checkSize(picture: Picture, limits: DecodeLimits): void {
   const { kind, width, height, memory, memoryLimit = limits.bytes } = picture;
   const pixels = width * height;
   const bytes = Math.min(memoryLimit, limits.bytes);
+  if (Math.max(width, height) > LONGEST_SIDE) {
+    throw new ClipError(
+      'image_too_large',
+      `The picture is ${width} x ${height} pixels; a side may have ${LONGEST_SIDE}. Send a smaller one.`,
+    );
+  }
   if (pixels > limits.pixels) {
     throw new ClipError(
       'image_too_large',

@@ -1,11 +1,12 @@
 /**
  * Label sets in KV: the file under `labels/<revision>/<name>/<version>`, never changed, and a small pointer to the
  * current version under `labels/<revision>/<name>`, written last and deleted first. So a reader sees a whole set or none.
- * KV shows a write elsewhere after up to 60 seconds; a pointer that old must still find its file, so the version
- * before the current one is kept.
+ * KV shows a write elsewhere after up to 60 seconds; a pointer that old must still find its file, so a replaced file
+ * stays for some minutes more.
  */
 import { ClipError } from '../clip/errors.ts';
 import { decodeLabelSet, type LabelSet, type MadeFor } from '../clip/label-set.ts';
+import { createLru } from '../clip/lru.ts';
 import type { ModelManifest } from '../clip/model-manifest.ts';
 import { type ReadFile, readBundleFile } from './bundle.ts';
 import { sha256 } from './sha256.ts';
@@ -21,8 +22,8 @@ export interface LabelSetEntry {
   name: string;
   version: string;
   builtIn: boolean;
-  /** labels in it; null for a built-in set, whose file is not read for a listing */
-  count: number | null;
+  /** labels in it */
+  count: number;
 }
 
 export interface LabelStore {
@@ -40,15 +41,18 @@ export type LabelKv = Pick<KVNamespace, 'get' | 'put' | 'delete' | 'list'>;
 
 interface Pointer {
   version: string;
-  previous: string | null;
   count: number;
 }
+
+/** How long a replaced file is still there. KV shows a write elsewhere after up to 60 seconds, give or take. */
+const REPLACED_FOR_SECONDS = 600;
 
 /** Bytes of decoded sets that an isolate remembers. */
 const CACHE_BYTES = 16 * 1024 * 1024;
 
 export function createLabelStore(kv: LabelKv, readFile: ReadFile, cacheBytes = CACHE_BYTES): LabelStore {
-  const cache = createSetCache(cacheBytes);
+  // by version, which is a hash of the file: what is remembered is never stale
+  const cache = createLru(cacheBytes, bytesOf);
 
   const getBuiltIn = async (manifest: ModelManifest, name: string): Promise<StoredLabelSet | undefined> => {
     const entry = manifest.labelSets.find((set) => set.name === name);
@@ -78,13 +82,13 @@ export function createLabelStore(kv: LabelKv, readFile: ReadFile, cacheBytes = C
     },
 
     async list(manifest) {
-      const builtIn = manifest.labelSets.map(({ name, file }) => ({
-        name,
-        version: file.sha256,
-        builtIn: true,
-        count: null,
-      }));
-      return [...builtIn, ...(await listStored(kv, manifest))];
+      const entries: LabelSetEntry[] = [];
+      for (const { name } of manifest.labelSets) {
+        const { set, version } = (await getBuiltIn(manifest, name))!;
+        entries.push({ name, version, builtIn: true, count: set.labels.length });
+      }
+      const stored = await listStored(kv, manifest);
+      return [...entries, ...stored.filter(({ name }) => !isBuiltIn(manifest, name))];
     },
 
     async put(manifest, name, file) {
@@ -92,30 +96,32 @@ export function createLabelStore(kv: LabelKv, readFile: ReadFile, cacheBytes = C
       const set = { ...decodeLabelSet(file, madeFor(manifest)), name };
       const version = await sha256(file);
       const key = pointerKey(manifest, name);
-      const current = await kv.get<Pointer>(key, 'json');
-      if (current?.version === version) return { set, version, builtIn: false };
-      await kv.put(`${key}/${version}`, file);
-      const pointer: Pointer = { version, previous: current?.version ?? null, count: set.labels.length };
-      await kv.put(key, JSON.stringify(pointer), { metadata: { version, count: pointer.count } });
-      if (current?.previous && current.previous !== version) await kv.delete(`${key}/${current.previous}`);
+      const replaced = await kv.get<Pointer>(key, 'json');
+      // written even if it seems to be there: what KV shows may be a minute old
+      await write(kv, `${key}/${version}`, file);
+      const pointer: Pointer = { version, count: set.labels.length };
+      await write(kv, key, JSON.stringify(pointer), { metadata: pointer });
+      if (replaced && replaced.version !== version) await expire(kv, `${key}/${replaced.version}`).catch(console.error);
       return { set, version, builtIn: false };
     },
 
     async delete(manifest, name) {
-      refuseBuiltIn(manifest, name);
       const key = pointerKey(manifest, name);
-      const pointer = await kv.get<Pointer>(key, 'json');
+      const pointer = await kv.get(key);
+      // a stored set may have the name of one that a later bundle brings: it can go
+      if (!pointer) refuseBuiltIn(manifest, name);
       if (!pointer) throw notFound(manifest, name);
       await kv.delete(key);
-      await kv.delete(`${key}/${pointer.version}`);
-      if (pointer.previous) await kv.delete(`${key}/${pointer.previous}`);
+      // whatever lies under the name, that of an upload that broke off before its pointer too
+      const { keys } = await kv.list({ prefix: `${key}/` });
+      for (const file of keys) await kv.delete(file.name);
     },
   };
 }
 
 const pointerKey = ({ revision }: ModelManifest, name: string) => `labels/${revision}/${name}`;
 
-const madeFor = ({ id, revision, embeddingDim }: ModelManifest): MadeFor => ({ model: id, revision, embeddingDim });
+const madeFor = ({ revision, embeddingDim }: ModelManifest): MadeFor => ({ revision, embeddingDim });
 
 function defaultSet({ id, labelSets }: ModelManifest): string {
   if (labelSets.length === 0) {
@@ -124,16 +130,40 @@ function defaultSet({ id, labelSets }: ModelManifest): string {
   return labelSets[0].name;
 }
 
-function refuseBuiltIn({ id, labelSets }: ModelManifest, name: string): void {
-  if (!labelSets.some((set) => set.name === name)) return;
-  throw new ClipError('label_set_read_only', `"${name}" is a built-in set of model "${id}"; choose another name.`);
+const isBuiltIn = ({ labelSets }: ModelManifest, name: string) => labelSets.some((set) => set.name === name);
+
+function refuseBuiltIn(manifest: ModelManifest, name: string): void {
+  if (!isBuiltIn(manifest, name)) return;
+  throw new ClipError('label_set_read_only', `"${name}" is a built-in set of "${manifest.id}"; choose another name.`);
 }
 
 const notFound = ({ id }: ModelManifest, name: string) =>
   new ClipError(
     'label_set_not_found',
-    `There is no label set "${name}" for model "${id}"; GET /v1/label-sets lists them. A new one can take a minute to be seen everywhere.`,
+    `There is no label set "${name}" for model "${id}"; GET /v1/label-sets?model=${id} lists them. A new one can take a minute to be seen everywhere.`,
   );
+
+type PutOptions = Parameters<LabelKv['put']>[2];
+
+/** KV takes one write a second for a key. @throws too_many_writes */
+async function write(kv: LabelKv, key: string, value: string | ArrayBufferView, options?: PutOptions): Promise<void> {
+  try {
+    await kv.put(key, value, options);
+  } catch (cause) {
+    if (!/\b429\b|too many requests/i.test(String(cause))) throw cause;
+    throw new ClipError('too_many_writes', 'The label set was written a moment ago; try again in a second.', { cause });
+  }
+}
+
+/** Lets a file go in a while: KV has no way to say so but to write it again. */
+async function expire(kv: LabelKv, key: string): Promise<void> {
+  const file = await kv.get(key, 'arrayBuffer');
+  if (file) await kv.put(key, file, { expirationTtl: REPLACED_FOR_SECONDS });
+}
+
+/** Characters of the labels at 2 bytes each are a guess that errs upwards. */
+const bytesOf = ({ embeddings, labels }: LabelSet) =>
+  embeddings.byteLength + labels.reduce((sum, label) => sum + 32 + 2 * label.length, 0);
 
 /** Pointers are the keys without a further slash; what a listing tells of them is in their metadata. */
 async function listStored(kv: LabelKv, manifest: ModelManifest): Promise<LabelSetEntry[]> {
@@ -149,33 +179,4 @@ async function listStored(kv: LabelKv, manifest: ModelManifest): Promise<LabelSe
     cursor = page.list_complete ? undefined : page.cursor;
   } while (cursor);
   return entries;
-}
-
-/** Sets by version, which is a hash of the file: what is cached is never stale. The ones unused for longest go first. */
-function createSetCache(capacity: number) {
-  const sets = new Map<string, LabelSet>();
-  // characters of the labels at 2 bytes each are a guess that errs upwards
-  const bytesOf = ({ embeddings, labels }: LabelSet) =>
-    embeddings.byteLength + labels.reduce((sum, label) => sum + 32 + 2 * label.length, 0);
-  let bytes = 0;
-  return {
-    get(version: string): LabelSet | undefined {
-      const set = sets.get(version);
-      if (!set) return undefined;
-      sets.delete(version);
-      sets.set(version, set);
-      return set;
-    },
-    set(version: string, set: LabelSet): LabelSet {
-      if (sets.has(version)) return set;
-      sets.set(version, set);
-      bytes += bytesOf(set);
-      for (const [oldest, old] of sets) {
-        if (bytes <= capacity) break;
-        sets.delete(oldest);
-        bytes -= bytesOf(old);
-      }
-      return set;
-    },
-  };
 }

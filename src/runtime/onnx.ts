@@ -32,8 +32,15 @@ export const onnxHeapBytes = (): number => heap?.buffer.byteLength ?? 0;
  * timer of its own and never for another request's promise, which would hang if that request is cancelled.
  */
 let running = false;
+let runs = 0;
 async function alone<T>(work: () => Promise<T>): Promise<T> {
-  while (running) await new Promise((resolve) => setTimeout(resolve, 0));
+  // a thousand prompts must not keep other requests from their turn
+  if (++runs % RUNS_A_TURN === 0) await nextTurn();
+  const deadline = Date.now() + PATIENCE_MS;
+  while (running) {
+    if (Date.now() > deadline) throw new ClipError('model_unavailable', 'The model is busy; try again.');
+    await nextTurn();
+  }
   running = true;
   try {
     return await work();
@@ -41,6 +48,10 @@ async function alone<T>(work: () => Promise<T>): Promise<T> {
     running = false;
   }
 }
+
+const RUNS_A_TURN = 8;
+const PATIENCE_MS = 30_000;
+const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 async function createSession(model: Uint8Array): Promise<ort.InferenceSession> {
   try {

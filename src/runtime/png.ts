@@ -152,10 +152,23 @@ function inflate(stream: Uint8Array[], take: (inflated: Uint8Array) => boolean):
   }).finally(() => inflater.destroy());
 }
 
+/** The stream in pieces of one size: a file may be made of millions of chunks of a byte. */
 function* cut(stream: Uint8Array[]): Generator<Uint8Array> {
+  let piece = new Uint8Array(INPUT_PIECE);
+  let filled = 0;
   for (const part of stream) {
-    for (let at = 0; at < part.length; at += INPUT_PIECE) yield part.subarray(at, at + INPUT_PIECE);
+    for (let at = 0; at < part.length; ) {
+      const taken = part.subarray(at, at + INPUT_PIECE - filled);
+      piece.set(taken, filled);
+      filled += taken.length;
+      at += taken.length;
+      if (filled < INPUT_PIECE) continue;
+      yield piece;
+      piece = new Uint8Array(INPUT_PIECE); // the inflater may still hold the last one
+      filled = 0;
+    }
   }
+  if (filled > 0) yield piece.subarray(0, filled);
 }
 
 function endsEarly(bytes: Uint8Array): ClipError {

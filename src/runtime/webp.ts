@@ -169,7 +169,7 @@ let shared: LibWebp | undefined;
 function withPixels({ file, width, height }: Still, use: (raster: Raster) => void): void {
   const webp = shared ?? instantiate();
   shared = undefined; // whatever throws leaves allocations behind: the next picture gets a new instance
-  const input = webp.malloc(file.length + 8);
+  const input = webp.malloc(file.length + 11);
   if (!input) throw corrupt(`No memory for a WebP of ${file.length} bytes.`);
   new Uint8Array(webp.memory.buffer, input, file.length).set(file);
   const size = input + file.length + (-file.length & 3);

@@ -22,7 +22,7 @@ it('reads the default model’s', () => {
 
 it('takes a model without a text encoder, without label sets and without measurements', () => {
   const manifest = changed('text', null);
-  delete manifest.labelSets;
+  manifest.labelSets = [];
   delete manifest.quality;
   expect(parseModelManifest(manifest)).toMatchObject({ text: null, labelSets: [], quality: {} });
 });
@@ -46,7 +46,7 @@ describe('names the field that is wrong', () => {
     ['image.resize', 'stretch', /^image\.resize must be one of shortest, squash/],
     ['image.mean', [0, 0], /^image\.mean must be an array of 3 items/],
     ['image.std', [1, 0, 1], /^image\.std\[1\] must be/],
-    ['image.files', [], /^image\.files must be an array of one or more/],
+    ['image.files', [], /^image\.files must be an array of 1 or more/],
     [
       'image.files',
       [{ path: '../../wrangler.toml', bytes: 1, sha256: '0'.repeat(64) }],

@@ -32,20 +32,16 @@ describe('damaged at random', () => {
     'webp-orientation-6.webp',
     'gif-interlaced.gif',
     'gif-small-transparent-frame.gif',
-  ])('%s gives pixels or one of three errors, quickly', async (name) => {
+  ])('%s gives pixels or one of three errors', async (name) => {
     const file = new Uint8Array(await readFile(`test/fixtures/images/${name}`));
     const random = createRandom(20_261_124);
     const codes = new Set<string>();
-    let slowest = 0;
     for (let i = 0; i < MUTATIONS; i++) {
-      const start = performance.now();
       codes.add((await failureOf(mutate(file, random), { decode })).code);
-      slowest = Math.max(slowest, performance.now() - start);
     }
     for (const code of codes) {
       expect(['decoded', 'corrupt_image', 'unsupported_image', 'image_too_large']).toContain(code);
     }
-    expect(slowest).toBeLessThan(1000);
     expect((await failureOf(file, { decode })).code).toBe('decoded');
   });
 });
