@@ -4,54 +4,121 @@ import { ClassifyRequest } from './classify.ts';
 import { EmbeddingsRequest } from './embeddings.ts';
 import { LabelSetRequest } from './label-sets.ts';
 import type { Limits } from './limits.ts';
+import { type AnswerName, schemas } from './openapi-answers.ts';
 import { PROBLEMS } from './problem.ts';
 import { SimilarityRequest } from './similarity.ts';
 
-const json = (schema: unknown) => ({ 'application/json': { schema } });
+const json = (schema: object) => ({ 'application/json': { schema } });
+const binary = { type: 'string', format: 'binary' };
+const text = { type: 'string' };
+
+/** zod's own JSON schema of what a caller sends. */
 const requestSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' });
-const binary = { schema: { type: 'string', format: 'binary' } };
 
-const problem = {
-  description: 'Problem details (RFC 9457); `code` tells what went wrong, `detail` what to change.',
-  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-};
+function answers(name: AnswerName, description: string) {
+  const problem = {
+    description: 'Problem details (RFC 9457).',
+    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+  };
+  const content = json({ $ref: `#/components/schemas/${name}` });
+  return { 200: { description, content }, '4XX': problem, '5XX': problem };
+}
 
-const ok = (description: string) => ({
-  200: { description, content: json({ type: 'object' }) },
-  '4XX': problem,
-  '5XX': problem,
-});
-
-const parameter = (name: string, where: 'path' | 'query', required = where === 'path') => ({
+const parameter = (name: string, where: 'path' | 'query', schema: object = text) => ({
   name,
   in: where,
-  required,
-  schema: { type: 'string' },
+  required: where === 'path',
+  schema,
 });
 
-/** A request whose body may also be the image itself, with the fields in the query. */
-const withImage = (schema: z.ZodType) => ({
-  content: {
-    ...json(requestSchema(schema)),
-    'multipart/form-data': { schema: requestSchema(schema) },
-    'image/*': binary,
+const ofModel = parameter('model', 'query');
+
+/** The fields that may stand in the query, beside a body that is the picture. */
+function queryOf(schema: z.ZodObject) {
+  const { properties = {} } = requestSchema(schema);
+  return Object.entries(properties)
+    .filter(([name]) => name !== 'image' && name !== 'images')
+    .map(([name, property]) => parameter(name, 'query', property as object));
+}
+
+/** As a form, pictures are files and the other fields are text. */
+function formOf(schema: z.ZodObject) {
+  const fields = Object.keys(schema.shape).map((name) => {
+    const files = name === 'images' ? { type: 'array', items: binary } : name === 'image' ? binary : text;
+    return [name, files];
+  });
+  return { type: 'object', properties: Object.fromEntries(fields) };
+}
+
+/** A request whose body may also be the picture itself, with the fields in the query. */
+const withPicture = (schema: z.ZodObject) => ({
+  parameters: queryOf(schema),
+  requestBody: {
+    required: true,
+    description: 'JSON, a form, or the picture itself, of any media type or none.',
+    content: {
+      ...json(requestSchema(schema)),
+      'multipart/form-data': { schema: formOf(schema) },
+      'image/*': { schema: binary },
+    },
   },
 });
 
 const labelSetRoutes = {
-  get: { summary: 'A label set', parameters: [parameter('name', 'path')], responses: ok('Its labels and templates.') },
+  get: {
+    operationId: 'getLabelSet',
+    summary: 'A label set',
+    parameters: [parameter('name', 'path'), ofModel],
+    responses: answers('LabelSet', 'Its labels and templates.'),
+  },
   put: {
+    operationId: 'putLabelSet',
     summary: 'Make or replace a label set: labels that are embedded here, or a safetensors file of clip-export',
-    parameters: [parameter('name', 'path')],
-    requestBody: { content: { ...json(requestSchema(LabelSetRequest)), 'application/octet-stream': binary } },
-    responses: ok('What was stored.'),
+    parameters: [parameter('name', 'path'), ofModel],
+    requestBody: {
+      required: true,
+      content: { ...json(requestSchema(LabelSetRequest)), 'application/octet-stream': { schema: binary } },
+    },
+    responses: answers('LabelSet', 'What was stored.'),
   },
   delete: {
+    operationId: 'deleteLabelSet',
     summary: 'Delete a label set',
-    parameters: [parameter('name', 'path')],
-    responses: { 204: { description: 'It is gone.' }, '4XX': problem },
+    parameters: [parameter('name', 'path'), ofModel],
+    responses: { 204: { description: 'It is gone.' }, '4XX': answers('LabelSet', '')['4XX'] },
   },
 };
+
+const pictureRoutes = {
+  '/v1/classify': {
+    post: {
+      operationId: 'classify',
+      summary: 'Label pictures',
+      ...withPicture(ClassifyRequest),
+      responses: answers('Classification', '`predictions` of one picture, or `results` of several.'),
+    },
+  },
+  '/v1/similarity': {
+    post: {
+      operationId: 'similarity',
+      summary: 'Cosines of pictures and texts',
+      ...withPicture(SimilarityRequest),
+      responses: answers('Similarity', 'A row for each picture, or for each text if there are only texts.'),
+    },
+  },
+  '/v1/embeddings': {
+    post: {
+      operationId: 'embeddings',
+      summary: 'Embeddings of texts and pictures, in OpenAI’s shape',
+      requestBody: { required: true, content: json(requestSchema(EmbeddingsRequest)) },
+      responses: answers('Embeddings', 'In the order of the input. Errors have OpenAI’s `error` object as well.'),
+    },
+  },
+};
+
+const get = (operationId: string, summary: string, answer: AnswerName, parameters: object[] = []) => ({
+  get: { operationId, summary, parameters, responses: answers(answer, summary) },
+});
 
 export function openApi({ bodyBytes, images }: Limits) {
   return {
@@ -59,57 +126,18 @@ export function openApi({ bodyBytes, images }: Limits) {
     info: {
       title: 'Edgeclip',
       version: '1',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description: `What is in a picture, in your own words. Bodies up to ${bodyBytes} bytes, ${images} images a request.`,
     },
+    servers: [{ url: '/' }],
     paths: {
-      '/v1/classify': {
-        post: {
-          summary: 'Label pictures',
-          requestBody: withImage(ClassifyRequest),
-          responses: ok('`predictions`, best first; for several images `results` in order, each with its own.'),
-        },
-      },
-      '/v1/similarity': {
-        post: {
-          summary: 'Cosines of images and texts',
-          requestBody: withImage(SimilarityRequest),
-          responses: ok('`similarity[row][column]`.'),
-        },
-      },
-      '/v1/embeddings': {
-        post: {
-          summary: 'Embeddings of texts and images, in OpenAI’s shape',
-          requestBody: { content: json(requestSchema(EmbeddingsRequest)) },
-          responses: ok('`data[].embedding`, of length 1.'),
-        },
-      },
-      '/v1/label-sets': { get: { summary: 'All label sets', responses: ok('Built-in and stored ones.') } },
+      ...pictureRoutes,
+      '/v1/label-sets': get('listLabelSets', 'Built-in and stored label sets', 'LabelSets', [ofModel]),
       '/v1/label-sets/{name}': labelSetRoutes,
-      '/v1/models': { get: { summary: 'All models', responses: ok('OpenAI’s list.') } },
-      '/v1/models/{id}': {
-        get: {
-          summary: 'A model',
-          parameters: [parameter('id', 'path')],
-          responses: ok('The public part of its manifest.'),
-        },
-      },
-      '/health': { get: { summary: 'Whether the Worker runs', responses: ok('`status` is "ok".') } },
+      '/v1/models': get('listModels', 'All models', 'Models'),
+      '/v1/models/{id}': get('getModel', 'The public part of a model’s manifest', 'Model', [parameter('id', 'path')]),
+      '/health': get('health', 'Whether the Worker runs', 'Health'),
     },
-    components: {
-      schemas: {
-        Problem: {
-          type: 'object',
-          required: ['type', 'title', 'status', 'detail', 'code', 'requestId'],
-          properties: {
-            type: { type: 'string' },
-            title: { type: 'string' },
-            status: { type: 'integer' },
-            detail: { type: 'string' },
-            code: { type: 'string', enum: Object.keys(PROBLEMS) },
-            requestId: { type: 'string' },
-          },
-        },
-      },
-    },
+    components: { schemas: schemas(Object.keys(PROBLEMS)) },
   };
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const venv = path.join(here, '.venv');
+const venv = path.join(here, '.test-venv'); // not .venv, which is the user's own
 const stamp = path.join(venv, 'installed-from');
 const bin = path.join(venv, process.platform === 'win32' ? 'Scripts' : 'bin');
 const tool = (name) => path.join(bin, process.platform === 'win32' ? `${name}.exe` : name);

@@ -113,3 +113,9 @@ it('normalises per channel into planes', () => {
   const values = normalisePixels(Uint8Array.from([255, 255, 0]), spec);
   expect(Array.from(values)).toEqual([1, 1, -0.5]);
 });
+
+it('[regression] a picture too elongated to be squashed in little memory is refused before anything is allocated', () => {
+  const preprocessor = createPreprocessor({ size: 224, resize: 'squash', interpolation: 'bicubic', ...identity });
+  expect(() => preprocessor.request.open(1, 65_000)).toThrow(expect.objectContaining({ code: 'image_too_large' }));
+  expect(() => preprocessor.request.open(65_000, 1)).not.toThrow();
+});

@@ -309,6 +309,10 @@ describe('the other routes', () => {
     expect(body.paths['/v1/classify'].post.requestBody.content['application/json'].schema.properties).toHaveProperty(
       'labels',
     );
+    const query = body.paths['/v1/classify'].post.parameters.map(({ name }: { name: string }) => name);
+    expect(query).toEqual(['labels', 'labelSet', 'templates', 'topK', 'scores', 'minScore', 'model']);
+    const named = JSON.stringify(body).matchAll(/"#\/components\/schemas\/(\w+)"/g);
+    for (const [, name] of named) expect(body.components.schemas).toHaveProperty(name);
     const page = await server.get('/');
     expect(page.headers.get('content-type')).toContain('text/html');
     expect(page.body).toContain('/v1/classify');

@@ -54,7 +54,7 @@ def export(
 ) -> None:
     """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
 
-    Example: `clip-export export openai/clip-vit-base-patch32 --id b32 --out ../public/models/b32
+    Example: `clip-export export wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --id tinyclip --out ../public/models/tinyclip
     --labels things=label-sets/imagenet-200.txt:templates/imagenet-80.txt`
     """
     from . import commands
@@ -79,7 +79,7 @@ def verify(
 ) -> None:
     """Compare a bundle with its checkpoint: PyTorch, float graph, int8 graph. Writes `quality` into its model.json.
 
-    Example: `clip-export verify ../public/models/b32 openai/clip-vit-base-patch32
+    Example: `clip-export verify ../public/models/tinyclip wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M
     --images photos.tsv --image-folder photos`
     """
     from . import commands
@@ -99,7 +99,7 @@ def labels(
 ) -> None:
     """Embed a label set with a bundle's text encoder, to be sent to `PUT /v1/label-sets/NAME`.
 
-    Example: `clip-export labels ../public/models/b32 --labels birds.txt --templates templates/a-photo-of-a.txt
+    Example: `clip-export labels ../public/models/tinyclip --labels birds.txt --templates templates/a-photo-of-a.txt
     --name birds --out birds.safetensors`
     """
     from . import commands
@@ -119,7 +119,7 @@ def compare_templates(
 ) -> None:
     """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
 
-    Example: `clip-export compare-templates openai/clip-vit-base-patch32 --labels label-sets/cifar-10.txt
+    Example: `clip-export compare-templates wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --labels label-sets/cifar-10.txt
     --templates templates/a-photo-of-a.txt --templates templates/cifar-18.txt
     --images photos.tsv --image-folder photos`
     """
