@@ -10,9 +10,9 @@ import type { Measure, Model } from '../src/clip/model.ts';
 import { checkText, LIMITS } from '../src/clip/prompts.ts';
 import type { AppEnv, Parts } from './app.ts';
 import { type FetchImage, imageSource } from './image-input.ts';
+import { parseJsonObject } from './json-body.ts';
 import { parse } from './parse.ts';
 import type { Problem } from './problem.ts';
-import { parseJsonObject } from './request-fields.ts';
 import { embedImages } from './similarity.ts';
 
 const Item = z.union([z.string(), z.strictObject({ text: z.string() }), z.strictObject({ image: z.string() })], {

@@ -6,8 +6,8 @@ import type { ModelManifest } from '../src/clip/model-manifest.ts';
 import type { StoredLabelSet } from '../src/runtime/label-store.ts';
 import type { AppEnv, Parts } from './app.ts';
 import { embedOwnLabels, Label, Name } from './classify.ts';
+import { parseJsonObject } from './json-body.ts';
 import { parse } from './parse.ts';
-import { parseJsonObject } from './request-fields.ts';
 
 export const LabelSetRequest = z.strictObject({
   labels: z.array(Label),
