@@ -10,7 +10,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from clip_export.bundle import bundle_text_encoder
+from clip_export.bundle_encoders import bundle_text_encoder
 from clip_export.encoders import graph_image_encoder
 from clip_export.label_set import embed_labels, read_label_set, read_lines
 from clip_export.manifest import PART_BYTES, files_of, read_manifest, read_parts
