@@ -1,6 +1,6 @@
 /** The composition root: a deployment's bindings and variables become the parts of the app. */
 import { env, waitUntil } from 'cloudflare:workers';
-import { type Bucket, createReadFile } from '../src/runtime/bundle.ts';
+import { type Bucket, createOpenFile } from '../src/runtime/bundle.ts';
 import { createImageDecoder } from '../src/runtime/decode-image.ts';
 import { createLabelStore, type LabelKv } from '../src/runtime/label-store.ts';
 import { createModelStore } from '../src/runtime/model-store.ts';
@@ -31,16 +31,16 @@ function limitsOf({ MAX_IMAGES, MAX_MEGAPIXELS, MAX_BODY_MB }: Env): Limits {
 }
 
 const limits = limitsOf(bindings);
-const readFile = createReadFile(bindings.ASSETS, bindings.MODEL_BUCKET);
+const openFile = createOpenFile(bindings.ASSETS, bindings.MODEL_BUCKET);
 
 export default createApp({
   models: createModelStore({
     ids: bindings.MODELS.split(',').map((id) => id.trim()),
-    readFile,
+    openFile,
     decodeImage: createImageDecoder({ pixels: limits.pixels, bytes: limits.decoderBytes }),
     keepAlive: waitUntil,
   }),
-  labelSets: createLabelStore(bindings.LABEL_SETS, readFile),
+  labelSets: createLabelStore(bindings.LABEL_SETS, openFile),
   fetchImage: createFetchImage({ fetch: (url, init) => fetch(url, init), maxBytes: limits.bodyBytes }),
   limits,
   assets: bindings.ASSETS,
