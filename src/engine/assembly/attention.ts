@@ -2,15 +2,17 @@
  * Softmax attention of one head: softmax(q · kᵀ) · v, the two products in int16. The query arrives scaled by headDim^−½.
  *
  * Overflow: in q · kᵀ, headDim products of two factors ≤ limit = ⌊√((2³¹ − 1) / headDim)⌋ (12.5 bits with 64). In the product
- * with v a row's probabilities are rounded from a sum of 32767, so they sum to ≤ 32767 + tokens / 2, times |v| ≤ 32767:
- * within int32 up to 65,000 tokens. Rounding a probability costs ≤ 2⁻¹⁶ of it.
+ * with v, |v| ≤ VALUE_LIMIT = 2¹⁴ − 1, and a row's probabilities, each ≤ 32767, sum to ≤ 2¹⁷ − 1 after rounding. They are
+ * divided by their sum after rounding, so that the weights of a mean sum to 1 however many tokens share them.
  *
  * Scales: one a query and one a key, one a dimension of v. So a token's own values lose nothing to others' outliers.
  */
 import { panel } from './linear';
 import { pack4Rows, quantise4Rows } from './quantise';
-import { exp4, round4, sumOf } from './simd';
+import { exp4, round4, ROUNDER, sumOf } from './simd';
 
+const VALUE_LIMIT: f32 = 16383;
+const PROBABILITY_SUM: i32 = 131071;
 /** What a masked score becomes: its exponential is 0 in all that follows. */
 const MASKED: f32 = -1e30;
 
@@ -42,8 +44,8 @@ function valueFactors(v: usize, stride: usize, tokens: i32, scales: usize): v128
     bits = i32x4.max_s(bits, v128.and(v128.load(v), magnitude));
     v += stride;
   }
-  v128.store(scales, f32x4.div(bits, f32x4.splat(32767)));
-  const factors = f32x4.div(f32x4.splat(32767), bits);
+  v128.store(scales, f32x4.div(bits, f32x4.splat(VALUE_LIMIT)));
+  const factors = f32x4.div(f32x4.splat(VALUE_LIMIT), bits);
   return v128.and(factors, f32x4.ge(bits, f32x4.splat(1e-30)));
 }
 
@@ -145,10 +147,15 @@ function softmax4Rows(
   pack4Rows(scores, stride, width, packed, 16, f0, f1, f2, f3);
 }
 
-/** Stores 1 / 32767, or NaN where the sum is NaN, so that rounding to integers does not hide it. */
+/** @returns what makes integers of a row of exponentials; their sum's inverse goes to `scale`, NaN if one of them is. */
 function softmaxFactor(scores: usize, visible: i32, width: i32, scale: usize): f32 {
   const sum = exponentials(scores, visible, width);
-  const factor = <f32>32767 / sum;
-  store<f32>(scale, 1 / (factor * sum));
+  const factor = min<f32>(32767, <f32>(PROBABILITY_SUM - (width >> 1)) / sum);
+  const factors = f32x4.splat(factor);
+  let rounded = f32x4.splat(0);
+  for (const end = scores + (<usize>width << 2); scores < end; scores += 16) {
+    rounded = f32x4.add(rounded, f32x4.sub(round4(scores, factors), f32x4.splat(ROUNDER)));
+  }
+  store<f32>(scale, 1 / sumOf(rounded));
   return factor;
 }
