@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createOpenFile, readBundleFile, readFile } from '../../src/runtime/bundle.ts';
+import { createOpenFile, type OpenFile, readBundleFile, readBundleInto, readFile } from '../../src/runtime/bundle.ts';
 import { sha256 } from '../../src/runtime/sha256.ts';
 
 const files: Record<string, Uint8Array<ArrayBuffer>> = {
@@ -21,6 +21,23 @@ it('joins the parts of a file in order', async () => {
   const parts = [await entry('b'), await entry('a')];
   expect(Array.from(await readBundleFile(openFile, 'tiny', parts))).toEqual([4, 5, 1, 2, 3]);
   expect(Array.from(await readBundleFile(openFile, 'tiny', parts.slice(0, 1)))).toEqual([4, 5]);
+});
+
+it('a file that comes in chunks of any lengths', async () => {
+  const parts = [await entry('a'), await entry('b')];
+  for (let cut = 0; cut <= 3; cut++) {
+    const inTwo: OpenFile = async (path) =>
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(files[path].slice(0, cut));
+          controller.enqueue(files[path].slice(cut));
+          controller.close();
+        },
+      });
+    const target = new Uint8Array(7);
+    await readBundleInto(inTwo, { folder: 'tiny', parts }, target.subarray(1, 6));
+    expect(Array.from(target)).toEqual([0, 1, 2, 3, 4, 5, 0]);
+  }
 });
 
 it.each([
