@@ -8,7 +8,7 @@ export function createWorkbench() {
   const kernels = instantiateKernels();
   kernels.memory.grow(BYTES / 65536);
   const { buffer } = kernels.memory;
-  let free = 1024;
+  let free = Math.ceil(kernels.heapBase.value / 64) * 64;
   /** @returns the address of so many bytes, filled with 0xff: NaN as float32, so that nothing counts on zeros */
   const take = (bytes: number): number => {
     const at = free;

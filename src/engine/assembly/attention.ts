@@ -9,7 +9,7 @@
  */
 import { panel } from './linear';
 import { pack4Rows, quantise4Rows } from './quantise';
-import { exp4, round4, ROUNDER, sumOf } from './simd';
+import { constant, exp4, round4, ROUNDER, sumOf } from './simd';
 
 const VALUE_LIMIT: f32 = 16383;
 const PROBABILITY_SUM: i32 = 131071;
@@ -154,7 +154,7 @@ function softmaxFactor(scores: usize, visible: i32, width: i32, scale: usize): f
   const factors = f32x4.splat(factor);
   let rounded = f32x4.splat(0);
   for (const end = scores + (<usize>width << 2); scores < end; scores += 16) {
-    rounded = f32x4.add(rounded, f32x4.sub(round4(scores, factors), f32x4.splat(ROUNDER)));
+    rounded = f32x4.add(rounded, f32x4.sub(round4(scores, factors), constant(ROUNDER)));
   }
   store<f32>(scale, 1 / sumOf(rounded));
   return factor;
