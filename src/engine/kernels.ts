@@ -32,7 +32,7 @@ export interface Kernels {
     packed: Address,
     scales: Address,
     ...more: [
-      blocks: number,
+      rows: number,
       paddedInputs: number,
       weights: Address,
       columnScales: Address,

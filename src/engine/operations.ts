@@ -70,7 +70,7 @@ export function createOperations(
     const blocks = Math.ceil(x.rows / 4);
     const { weight, scale, bias, inputs, outputs } = linear;
     kernels.quantise(x.at, x.stride, blocks, Math.min(x.columns, padInputs(inputs)), packed, scales);
-    kernels.linear(packed, scales, blocks, padInputs(inputs), weight, scale, bias, outputs / 8, y.at, y.stride, add);
+    kernels.linear(packed, scales, x.rows, padInputs(inputs), weight, scale, bias, outputs / 8, y.at, y.stride, add);
   };
   return {
     /** y = x · Wᵀ + bias */

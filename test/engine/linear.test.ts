@@ -42,7 +42,7 @@ function run(product: Product, y?: Float32Array): Float32Array {
   if (y) new Float32Array(kernels.memory.buffer, to).set(y);
   kernels.quantise(from, inputs * 4, blocks, inputs, packed, scales);
   const linear = [put(pack(product)), put(scale), put(bias), outputs / 8] as const;
-  kernels.linear(packed, scales, blocks, padded, ...linear, to, outputs * 4, y !== undefined);
+  kernels.linear(packed, scales, rows, padded, ...linear, to, outputs * 4, y !== undefined);
   return floats(to, rows * outputs);
 }
 

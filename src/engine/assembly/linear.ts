@@ -65,23 +65,44 @@ export function panel<W>(
   }
 }
 
+/** The same for the first row of a block alone: a Vision Transformer has often one token more than a multiple of 4. */
+function rowPanel(
+  x: usize, scale: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize, y: usize, add: bool,
+): void {
+  let low = i32x4.splat(0), high = low;
+  for (let pair = pairs; pair > 0; pair--) {
+    const row = v128.load32_splat(x);
+    low = i32x4.add(low, i32x4.dot_i16x8_s(row, weights4<i8>(panel, 0)));
+    high = i32x4.add(high, i32x4.dot_i16x8_s(row, weights4<i8>(panel, 1)));
+    panel += 16;
+    x += 16;
+  }
+  finish(y, low, high, v128.load32_splat(scale), columnScales, bias, add);
+}
+
 /**
  * y = x · Wᵀ + bias, or y += that.
  * @param x, scales of `quantise`, `inputs` padded to a multiple of 16
+ * @param rows how many count; with 2 or 3 in the last block, all 4 of it are written
  * @param weights [panels][inputs / 2][8][2] int8
  * @param columnScales, bias [panels * 8] float32
- * @param y [blocks * 4, panels * 8] float32, `stride` bytes a row
+ * @param y [rows, panels * 8] float32, `stride` bytes a row
  */
 export function linear(
-  x: usize, scales: usize, blocks: i32, inputs: i32, weights: usize, columnScales: usize, bias: usize,
+  x: usize, scales: usize, rows: i32, inputs: i32, weights: usize, columnScales: usize, bias: usize,
   panels: i32, y: usize, stride: usize, add: bool,
 ): void {
+  const pairs = inputs >> 1;
+  const blocks = (rows + 2) >> 2; // a last block of one row is not among them
+  const rest = <usize>blocks * 4;
+  const lastX = x + rest * <usize>inputs * 2;
+  const lastY = y + rest * stride;
   // one call a panel: V8 enters the optimised code of a function only when it is called anew
   for (let i: usize = 0; i < <usize>panels; i++) {
     const column = i * 32;
-    panel<i8>(
-      x, scales, blocks, inputs >> 1, weights + i * <usize>inputs * 8, columnScales + column, bias + column,
-      y + column, stride, add,
-    );
+    const scale = columnScales + column;
+    panel<i8>(x, scales, blocks, pairs, weights, scale, bias + column, y + column, stride, add);
+    if (<usize>rows > rest) rowPanel(lastX, scales + rest * 4, pairs, weights, scale, bias + column, lastY + column, add);
+    weights += <usize>inputs * 8;
   }
 }
