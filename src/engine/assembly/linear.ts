@@ -1,12 +1,18 @@
 /**
  * The matrix product y = x · Wᵀ + bias in integers, which is where nine tenths of the time go.
- * A tile is 4 rows by 8 columns: 8 sums in registers, 64 multiplications for 4 loads of a row's pair and 2 of weights.
- * Tried and slower: tiles of 5 or 6 rows, unrolling, broadcasting a row by a shuffle instead of by a load.
+ * A tile is 4 rows by 8 columns: 8 sums in registers, 64 multiplications a pair of inputs for two loads and four shuffles.
+ * Measured in workerd, whose V8 pays more for a load than Node's: broadcasting a row on load, and widening on load, cost a
+ * fifth; so do other tiles (2, 3, 5, 6 rows) and unrolling.
  */
+import { pair0, pair1, pair2, pair3 } from './simd';
 
-/** 8 weights for 4 columns: int8 widened on load (half the memory), or int16 as they are. */
-function weights4<W>(at: usize, half: usize): v128 {
-  return sizeof<W>() === 1 ? v128.load8x8_s(at + half * 8) : v128.load(at + half * 16);
+/** Of 8 columns' weights for a pair of inputs, the first four columns': int8 is widened, int16 is as it is. */
+function lowHalf<W>(at: usize): v128 {
+  return sizeof<W>() === 1 ? i16x8.extend_low_i8x16_s(v128.load(at)) : v128.load(at);
+}
+
+function highHalf<W>(at: usize): v128 {
+  return sizeof<W>() === 1 ? i16x8.extend_high_i8x16_s(v128.load(at)) : v128.load(at, 16);
 }
 
 /** One row of a tile: (sums · the row's scale) · the columns' scales + bias, added to y if asked. */
@@ -38,22 +44,22 @@ export function panel<W>(
   for (let block = 0; block < blocks; block++) {
     let a0 = i32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
     let weights = panel;
-    for (let pair = pairs; pair > 0; pair--) {
-      const low = weights4<W>(weights, 0);
-      const high = weights4<W>(weights, 1);
-      let row = v128.load32_splat(x);
+    for (const end = panel + (<usize>pairs << 4) * sizeof<W>(); weights < end; weights += 16 * sizeof<W>()) {
+      const low = lowHalf<W>(weights);
+      const high = highHalf<W>(weights);
+      const rows = v128.load(x);
+      let row = pair0(rows);
       a0 = i32x4.add(a0, i32x4.dot_i16x8_s(row, low));
       a1 = i32x4.add(a1, i32x4.dot_i16x8_s(row, high));
-      row = v128.load32_splat(x, 4);
+      row = pair1(rows);
       b0 = i32x4.add(b0, i32x4.dot_i16x8_s(row, low));
       b1 = i32x4.add(b1, i32x4.dot_i16x8_s(row, high));
-      row = v128.load32_splat(x, 8);
+      row = pair2(rows);
       c0 = i32x4.add(c0, i32x4.dot_i16x8_s(row, low));
       c1 = i32x4.add(c1, i32x4.dot_i16x8_s(row, high));
-      row = v128.load32_splat(x, 12);
+      row = pair3(rows);
       d0 = i32x4.add(d0, i32x4.dot_i16x8_s(row, low));
       d1 = i32x4.add(d1, i32x4.dot_i16x8_s(row, high));
-      weights += 16 * sizeof<W>();
       x += 16;
     }
     finish(y, a0, a1, v128.load32_splat(scales), columnScales, bias, add);
@@ -72,8 +78,8 @@ function rowPanel(
   let low = i32x4.splat(0), high = low;
   for (let pair = pairs; pair > 0; pair--) {
     const row = v128.load32_splat(x);
-    low = i32x4.add(low, i32x4.dot_i16x8_s(row, weights4<i8>(panel, 0)));
-    high = i32x4.add(high, i32x4.dot_i16x8_s(row, weights4<i8>(panel, 1)));
+    low = i32x4.add(low, i32x4.dot_i16x8_s(row, lowHalf<i8>(panel)));
+    high = i32x4.add(high, i32x4.dot_i16x8_s(row, highHalf<i8>(panel)));
     panel += 16;
     x += 16;
   }

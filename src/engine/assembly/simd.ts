@@ -75,3 +75,20 @@ const CONSTANTS = memory.data<f32>([
     0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29,
   );
 }
+
+/** The first of four pairs of int16, four times; then the second, and so on. */
+@inline export function pair0(a: v128): v128 {
+  return i8x16.shuffle(a, a, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+}
+
+@inline export function pair1(a: v128): v128 {
+  return i8x16.shuffle(a, a, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+}
+
+@inline export function pair2(a: v128): v128 {
+  return i8x16.shuffle(a, a, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11);
+}
+
+@inline export function pair3(a: v128): v128 {
+  return i8x16.shuffle(a, a, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15);
+}
