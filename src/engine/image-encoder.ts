@@ -54,7 +54,7 @@ export async function loadImageEncoder(spec: ImageEncoderSpec, file: ModelFile):
       }
       pixels.set(pixelValues);
       embed();
-      return finish(tokens, 0);
+      return finish({ known: 0, tokens, pooled: 0 });
     },
   };
 }

@@ -7,7 +7,14 @@ import { EngineError } from './engine-error.ts';
 import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Matrix, type Norm, type Operations, roomFor } from './operations.ts';
 import { padInputs, type TensorSpec } from './tensors.ts';
-import { type Block, type Buffers, createTransformer, planBuffers, type TransformerShape } from './transformer.ts';
+import {
+  type Block,
+  type Buffers,
+  createTransformer,
+  planBuffers,
+  type Sequence,
+  type TransformerShape,
+} from './transformer.ts';
 import { locateTensors, type ModelFile } from './weights.ts';
 
 export interface TowerSpec {
@@ -30,7 +37,7 @@ export interface Tower {
   memory: ArrayBuffer;
   weights: Weights;
   /** The embedding of the tokens in `buffers.x`. @throws EngineError if a number on the way was none */
-  finish(tokens: number, pooled: number): Embedding;
+  finish(sequence: Sequence): Embedding;
 }
 
 /** Where the file's tensors are, by name. */
@@ -40,8 +47,14 @@ export interface Weights {
   norm(name: string): Norm;
 }
 
+/** By the bound of attention's sums (assembly/attention.ts). */
+const MAX_TOKENS = 2048;
+
 /** @throws EngineError, and what `file.readInto` throws */
 export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower> {
+  if (spec.maxTokens > MAX_TOKENS) {
+    throw new EngineError(`the model takes ${spec.maxTokens} tokens, attention at most ${MAX_TOKENS}`);
+  }
   const kernels = instantiateKernels();
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
@@ -73,8 +86,8 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
     input,
     memory,
     weights,
-    finish(tokens, pooled) {
-      const x = transformer(tokens, pooled);
+    finish(sequence) {
+      const x = transformer(sequence);
       operations.layerNorm(x, postNorm, x);
       operations.linear(x, projection, embedding);
       return unitVector(new Float32Array(memory, embedding.at, embeddingDim));

@@ -5,8 +5,10 @@
  *   x += out(attention(qkv(norm1(x))))
  *   x += fc2(activation(fc1(norm2(x))))
  *
- * Only one token's output is asked for, so in the last block everything but keys and values is computed for it alone.
- * A token's numbers depend on its own sequence, never on what else was encoded.
+ * Only one token's output is asked for, so in the last block everything but keys and values is computed for it alone. And
+ * where tokens see only what comes before them, those that a sequence begins with like the one before it need not be
+ * computed again: their keys and values are still there.
+ * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded.
  */
 import type { TransformerArchitecture } from '../clip/architecture.ts';
 import type { Kernels, MemoryPlan } from './kernels.ts';
@@ -33,6 +35,17 @@ export interface Block {
 
 export type TransformerShape = TransformerArchitecture & { causal: boolean };
 
+interface Rows {
+  first: number;
+  count: number;
+}
+
+export interface Sequence {
+  known: number;
+  tokens: number;
+  pooled: number;
+}
+
 /** The activations of up to `maxTokens` tokens. */
 export interface Buffers {
   /** [tokens, width], the residual stream */
@@ -41,7 +54,11 @@ export interface Buffers {
   normed: Matrix;
   /** [tokens, width], all heads side by side */
   attended: Matrix;
-  /** bytes for [tokens, 3 · width] or [tokens, mlp], whichever is needed: never both */
+  /** [tokens, width] */
+  queries: Matrix;
+  /** [tokens, 2 · width], keys then values: one for each block that keeps them, or one for all */
+  keysValues: readonly Matrix[];
+  /** bytes for [tokens, mlp] */
   wide: number;
   attention: { keys: number; keyScales: number; values: number; valueScales: number; zeros: number; scratch: number };
 }
@@ -49,23 +66,30 @@ export interface Buffers {
 /** @param wideBytes what else `wide` must have room for */
 export function planBuffers(
   plan: MemoryPlan,
-  { width, heads, mlp }: TransformerShape,
+  { layers, width, heads, mlp, causal }: TransformerShape,
   { maxTokens, wideBytes }: { maxTokens: number; wideBytes: number },
 ): Buffers {
   const rows = roomFor(maxTokens);
   const headDim = width / heads;
-  const matrix = (): Matrix => ({ at: plan.take(rows * width * 4), rows, columns: width, stride: width * 4 });
+  const matrix = (columns: number): Matrix => ({
+    at: plan.take(rows * columns * 4),
+    rows,
+    columns,
+    stride: columns * 4,
+  });
   return {
-    x: matrix(),
-    normed: matrix(),
-    attended: matrix(),
-    wide: plan.take(Math.max(rows * Math.max(3 * width, mlp) * 4, wideBytes)),
+    x: matrix(width),
+    normed: matrix(width),
+    attended: matrix(width),
+    queries: matrix(width),
+    keysValues: Array.from({ length: causal ? layers : 1 }, () => matrix(2 * width)),
+    wide: plan.take(Math.max(rows * mlp * 4, wideBytes)),
     attention: {
       keys: plan.take(rows * headDim * 2),
       keyScales: plan.take(rows * 4),
       values: plan.take(rows * headDim * 2),
-      valueScales: plan.take(headDim * 4),
-      zeros: plan.take(Math.max(rows, headDim) * 4),
+      valueScales: plan.take(rows * 4),
+      zeros: plan.take(32),
       scratch: plan.take(24 * rows + 8 * headDim + 64),
     },
   };
@@ -80,56 +104,56 @@ export function createTransformer(
   const { width, heads, mlp, causal } = shape;
 
   /** One head after the other: softmax(q · kᵀ) · v of the tokens `first` … `first + count − 1`, into `attended`. */
-  function attention(qkv: Matrix, first: number, count: number): void {
+  function attention(keysValues: Matrix, { first, count }: Rows): void {
     const headDim = width / heads;
     const { keys, keyScales, values, valueScales, zeros, scratch } = buffers.attention;
+    const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
     for (let head = 0; head < heads; head++) {
-      const q = columnsOf(rowsOf(qkv, first, count), head * headDim, headDim);
-      const k = columnsOf(qkv, width + head * headDim, headDim);
-      const v = columnsOf(qkv, 2 * width + head * headDim, headDim);
+      const q = columnsOf(rowsOf(buffers.queries, first, count), head * headDim, headDim);
+      const k = columnsOf(keysValues, head * headDim, headDim);
+      const v = columnsOf(keysValues, width + head * headDim, headDim);
       const out = columnsOf(rowsOf(buffers.attended, first, count), head * headDim, headDim);
       kernels.packKeys(k.at, k.stride, k.rows, headDim, keys, keyScales);
       kernels.packValues(v.at, v.stride, v.rows, headDim, values, valueScales);
-      const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
       kernels.attend(q.at, q.stride, count, first, causal, k.rows, headDim, ...packed, out.at, out.stride);
     }
   }
 
-  /** Keys and values of all tokens; the rest for `count` tokens from `first` on, whose rows of x are then the block's. */
-  function runBlock(block: Block, x: Matrix, { first, count }: { first: number; count: number }): void {
-    const window = (m: Matrix) => rowsOf(m, first, count);
-    const normed = rowsOf(buffers.normed, 0, x.rows);
-    const qkv: Matrix = { at: buffers.wide, rows: x.rows, columns: 3 * width, stride: 12 * width };
-    const hidden: Matrix = { at: buffers.wide, rows: count, columns: mlp, stride: 4 * mlp };
+  /** Keys and values of the tokens `fresh`, whose rows of x are those of the block before; all else of `wanted` only. */
+  function runBlock(i: number, { tokens, fresh, wanted }: { tokens: number; fresh: Rows; wanted: Rows }): void {
+    const { norm1, qkv, out, norm2, fc1, fc2 } = blocks[i];
+    const keysValues = rowsOf(buffers.keysValues[i % buffers.keysValues.length], 0, tokens);
+    const of = ({ first, count }: Rows, m: Matrix) => rowsOf(m, first, count);
+    const { x, normed, queries, attended } = buffers;
+    const hidden: Matrix = { at: buffers.wide, rows: wanted.count, columns: mlp, stride: 4 * mlp };
 
-    layerNorm(x, block.norm1, normed);
-    if (count === x.rows) linear(normed, block.qkv, qkv);
-    else {
-      linear(normed, outputsOf(block.qkv, width, 2 * width), columnsOf(qkv, width, 2 * width));
-      linear(window(normed), outputsOf(block.qkv, 0, width), columnsOf(window(qkv), 0, width));
-    }
-    attention(qkv, first, count);
-    addLinear(window(buffers.attended), block.out, window(x));
+    layerNorm(of(fresh, x), norm1, of(fresh, normed));
+    linear(of(fresh, normed), outputsOf(qkv, width, 2 * width), of(fresh, keysValues));
+    linear(of(wanted, normed), outputsOf(qkv, 0, width), of(wanted, queries));
+    attention(keysValues, wanted);
+    addLinear(of(wanted, attended), out, of(wanted, x));
 
-    layerNorm(window(x), block.norm2, window(normed));
-    linear(window(normed), block.fc1, hidden);
+    layerNorm(of(wanted, x), norm2, of(wanted, normed));
+    linear(of(wanted, normed), fc1, hidden);
     activate(hidden);
-    addLinear(hidden, block.fc2, window(x));
+    addLinear(hidden, fc2, of(wanted, x));
   }
 
   /**
-   * @param tokens how many rows of `buffers.x` hold embeddings
+   * @param known so many tokens are as in the call before: only possible if causal, and less than `pooled` + 1
+   * @param tokens how long the sequence is; the rows of `buffers.x` from `known` on hold embeddings
    * @param pooled the token whose output is asked for
    * @returns [1, width], a row of `buffers.x`; the other rows are garbage then
    */
-  return (tokens: number, pooled: number): Matrix => {
-    const x = rowsOf(buffers.x, 0, tokens);
+  return ({ known, tokens, pooled }: Sequence): Matrix => {
+    const x = buffers.x;
     // products come in fours: what fills up the last four must not pile up from call to call
-    new Uint8Array(kernels.memory.buffer, x.at + tokens * x.stride, (buffers.x.rows - tokens) * x.stride).fill(0);
-    blocks.forEach((block, i) => {
-      const last = i === blocks.length - 1;
-      runBlock(block, x, last ? { first: pooled, count: 1 } : { first: 0, count: tokens });
-    });
+    new Uint8Array(kernels.memory.buffer, x.at + tokens * x.stride, (x.rows - tokens) * x.stride).fill(0);
+    const fresh = { first: known, count: tokens - known };
+    for (let i = 0; i < blocks.length; i++) {
+      const wanted = i === blocks.length - 1 ? { first: pooled, count: 1 } : fresh;
+      runBlock(i, { tokens, fresh, wanted });
+    }
     return rowsOf(x, pooled, 1);
   };
 }

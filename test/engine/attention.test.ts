@@ -36,7 +36,7 @@ function run({ tokens, headDim, causal, q, k, v }: Head, { first, count }: Queri
   );
   kernels.packKeys(rowsAt(k), stride, tokens, headDim, keys, keyScales);
   kernels.packValues(rowsAt(v), stride, tokens, headDim, values, valueScales);
-  const zeros = put(new Float32Array(Math.max(rows, headDim)));
+  const zeros = put(new Float32Array(8));
   const scratch = take(24 * rows + 8 * headDim + 64);
   const out = take((count + 3) * headDim * 4);
   const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
@@ -109,6 +109,22 @@ it('equal keys give the mean; all extremes stay within int32', () => {
   expect(largestError(head, { first: 0, count: 197 })).toBeLessThan(1e-3);
 });
 
+it('tokens that a query does not see change nothing in it, not in the last bit', () => {
+  const head = randomHead(21, 16, true);
+  const all = run(head, { first: 0, count: 21 });
+  for (let tokens = 1; tokens < 21; tokens++) {
+    const shorter = { ...head, tokens };
+    expect(run(shorter, { first: 0, count: tokens })).toEqual(all.subarray(0, tokens * 16));
+    expect(run(head, { first: tokens, count: 1 })).toEqual(all.subarray(tokens * 16, (tokens + 1) * 16));
+  }
+});
+
+it('values of very different sizes', () => {
+  const head = randomHead(33, 16, false);
+  for (let t = 0; t < 33; t++) head.v.subarray(t * 16, (t + 1) * 16).fill(10 ** ((t % 7) - 3));
+  expect(largestError(head, { first: 0, count: 33 })).toBeLessThan(0.1); // of values up to 1000
+});
+
 it('values of zeros', () => {
   const head = randomHead(5, 8, false);
   head.v.fill(0);
@@ -120,7 +136,7 @@ describe.each(['q', 'k', 'v'] as const)('a NaN or an infinity in %s comes throug
     const head = randomHead(9, 16, false);
     head[part][3 * 16 + 5] = x;
     const out = run(head, { first: 0, count: 9 });
-    const poisoned = part === 'v' ? out.filter((_, i) => i % 16 === 5) : part === 'q' ? out.subarray(48, 64) : out;
+    const poisoned = part === 'q' ? out.subarray(48, 64) : out;
     expect(Array.from(poisoned).some(Number.isFinite)).toBe(false);
   });
 });

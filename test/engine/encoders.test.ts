@@ -54,6 +54,21 @@ describe('text encoder', () => {
     expect(await texts.encodeText(ids(48, 5, 7, 49))).not.toEqual(short);
   });
 
+  it('what texts begin with alike is computed once, and nothing differs', async () => {
+    const prompts = [
+      [48, 5, 6, 7, 49],
+      [48, 5, 6, 8, 9, 49],
+      [48, 5, 49],
+      [48, 5, 6, 7, 49],
+      [48, 5, 6, 7, 49, 3],
+      [7, 49],
+    ];
+    for (const prompt of prompts) {
+      const fresh = await loadTextEncoder(textSpec, textModel);
+      expect(await texts.encodeText(ids(...prompt)), `${prompt}`).toEqual(await fresh.encodeText(ids(...prompt)));
+    }
+  });
+
   it('takes 1 to all the tokens of its context, in any order of lengths', async () => {
     const lengths = Array.from({ length: 11 }, (_, i) => ids(...Array(i).fill(7), 49));
     const upwards = [];

@@ -24,6 +24,13 @@ export const textSpec = {
 type Entry = { dtype: string; shape: readonly number[]; data_offsets: number[] };
 export type Header = Record<string, Entry | Record<string, string>>;
 
+/** Scales so that a product is about as large as what goes in, and attention looks at more than one token. */
+function floats(name: string, count: number, seed: number): Float32Array {
+  const size = name.endsWith('.scale') ? 0.004 : 0.1;
+  const mean = /norm\d?\.weight$/.test(name) ? 1 : 0;
+  return normal(count, seed).map((x) => mean + size * x);
+}
+
 /** @param change alters the header before it is written */
 export function randomModel(
   specs: readonly TensorSpec[],
@@ -34,10 +41,7 @@ export function randomModel(
   let length = 0;
   for (const [seed, { name, dtype, shape }] of specs.entries()) {
     const count = shape.reduce((product, n) => product * n, 1);
-    const values =
-      dtype === 'I8'
-        ? weights(count, seed)
-        : normal(count, seed).map((x) => x * 0.05 + (/norm\d?\.weight/.test(name) ? 1 : 0));
+    const values = dtype === 'I8' ? weights(count, seed) : floats(name, count, seed);
     header[name] = { dtype, shape, data_offsets: [length, length + values.byteLength] };
     parts.push(new Uint8Array(values.buffer));
     length += values.byteLength;

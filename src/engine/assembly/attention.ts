@@ -1,20 +1,21 @@
 /**
  * Softmax attention of one head: softmax(q · kᵀ) · v, the two products in int16. The query arrives scaled by headDim^−½.
  *
- * Overflow: in q · kᵀ, headDim products of two factors ≤ limit = ⌊√((2³¹ − 1) / headDim)⌋ (12.5 bits with 64). In the product
- * with v, |v| ≤ VALUE_LIMIT = 2¹⁴ − 1, and a row's probabilities, each ≤ 32767, sum to ≤ 2¹⁷ − 1 after rounding. They are
- * divided by their sum after rounding, so that the weights of a mean sum to 1 however many tokens share them.
+ * Every scale belongs to one query or one token, never to a whole sequence: what a query sees decides its output to the
+ * last bit, so keys and values may be kept for the next sequence that begins alike. As v's scales s differ from token to
+ * token, the mean is taken with the weights e · s (e: the exponentials) of v / s.
  *
- * Scales: one a query and one a key, one a dimension of v. So a token's own values lose nothing to others' outliers.
+ * Overflow: in q · kᵀ, headDim products of two factors ≤ limit = ⌊√((2³¹ − 1) / headDim)⌋ (12.5 bits with 64). In the mean,
+ * |v / s| ≤ VALUE_LIMIT = 2¹⁴ − 1, and a query's weights, each ≤ 32767, sum to ≤ WEIGHT_SUM, with their rounding, by ½ of
+ * each of at most 2048 tokens, to ≤ 2¹⁷ − 1. The result is multiplied by how the sum of the weights changed in rounding.
  */
 import { panel } from './linear';
-import { pack4Rows, quantise4Rows } from './quantise';
-import { constant, exp4, round4, ROUNDER, sumOf } from './simd';
+import { pack4Rows, quantise4Rows, rowFactor, SMALLEST } from './quantise';
+import { constant, exp4, MASKED, MASKED_SCORE, round4, ROUNDER, sumOf } from './simd';
 
 const VALUE_LIMIT: f32 = 16383;
-const PROBABILITY_SUM: i32 = 131071;
-/** What a masked score becomes: its exponential is 0 in all that follows. */
-const MASKED: f32 = -1e30;
+const WEIGHT_SUM: f32 = 130047;
+const ONES = memory.data<f32>([1, 1, 1, 1, 1, 1, 1, 1]);
 
 function productLimit(headDim: i32): f32 {
   return min<f32>(32767, <f32>Math.floor(Math.sqrt(2147483647.0 / <f64>headDim)));
@@ -36,38 +37,33 @@ export function packKeys(k: usize, stride: usize, tokens: i32, headDim: i32, key
   }
 }
 
-/** The largest |v| of 4 dimensions over all tokens → their scales and inverse scales (0 where all are 0). */
-function valueFactors(v: usize, stride: usize, tokens: i32, scales: usize): v128 {
-  const magnitude = i32x4.splat(0x7fffffff);
-  let bits = i32x4.splat(0);
-  for (let token = 0; token < tokens; token++) {
-    bits = i32x4.max_s(bits, v128.and(v128.load(v), magnitude));
-    v += stride;
-  }
-  v128.store(scales, f32x4.div(bits, f32x4.splat(VALUE_LIMIT)));
-  const factors = f32x4.div(f32x4.splat(VALUE_LIMIT), bits);
-  return v128.and(factors, f32x4.ge(bits, f32x4.splat(1e-30)));
-}
-
 /**
  * @param v [tokens, headDim] float32, `stride` bytes a row; with an odd number of tokens one row more is read, and not used
  * @param values [headDim / 8][tokens / 2, rounded up][8 dimensions][2 tokens] int16
- * @param scales [headDim] float32
+ * @param scales [tokens padded to a multiple of 8] float32
  */
 export function packValues(v: usize, stride: usize, tokens: i32, headDim: i32, values: usize, scales: usize): void {
-  for (let dim = 0; dim < headDim; dim += 8) {
-    const low = valueFactors(v, stride, tokens, scales);
-    const high = valueFactors(v + 16, stride, tokens, scales + 16);
-    let pair = v;
-    for (let token = 0; token < tokens; token += 2) {
-      const next = pair + stride;
-      v128.store(values, interleave(round4(pair, low), round4(next, low)));
-      v128.store(values, interleave(round4(pair + 16, high), round4(next + 16, high)), 16);
-      values += 32;
-      pair = next + stride;
+  const pairs: usize = (tokens + 1) >> 1;
+  const bytes = <usize>headDim << 2;
+  for (let token = 0; token < tokens; token += 2) {
+    const next = v + stride;
+    const a = f32x4.splat(rowFactor(v, headDim, VALUE_LIMIT, scales));
+    const b = f32x4.splat(rowFactor(next, headDim, VALUE_LIMIT, scales + 4));
+    let to = values;
+    for (let dim: usize = 0; dim < bytes; dim += 32) {
+      v128.store(to, interleave(round4(v + dim, a), round4(next + dim, b)));
+      v128.store(to, interleave(round4(v + dim + 16, a), round4(next + dim + 16, b)), 16);
+      to += pairs * 32;
     }
-    v += 32;
-    scales += 32;
+    v = next + stride;
+    values += 32;
+    scales += 8;
+  }
+  // what is past the last token weighs nothing
+  if (tokens & 1) store<f32>(scales - 4, 0);
+  for (let token = tokens + (tokens & 1); token & 7; token += 2) {
+    store<i64>(scales, 0);
+    scales += 8;
   }
 }
 
@@ -76,24 +72,57 @@ function interleave(a: v128, b: v128): v128 {
   return i8x16.shuffle(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
 }
 
-/**
- * Softmax of one row in place, not divided by its sum yet. Of `width` scores (a multiple of 8) the first `visible` count.
- * @returns the sum; NaN if a visible score is
- */
-function exponentials(scores: usize, visible: i32, width: i32): f32 {
-  for (let j = visible; j < width; j++) store<f32>(scores + (<usize>j << 2), MASKED);
-  const end = scores + (<usize>width << 2);
+/** The largest of the scores, a multiple of 4 of them. */
+function largestScore(scores: usize, end: usize): f32 {
   let tops = v128.load(scores);
   for (let at = scores + 16; at < end; at += 16) tops = f32x4.pmax(tops, v128.load(at));
-  const top = max<f32>(
-    max<f32>(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)),
-    max<f32>(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)),
+  return largestLane(tops);
+}
+
+function largestLane(v: v128): f32 {
+  return max<f32>(
+    max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max<f32>(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
   );
-  let sums = f32x4.splat(0);
+}
+
+/**
+ * Replaces a query's scores by e · s, e = exp(score − largest), or 0 past the first `visible` of `width` (a multiple of 8).
+ * Stores what the mean's integers are multiplied by at `scale`: NaN if a score or a scale is, so that rounding hides none.
+ * @param valueScales s of each token
+ * @returns what makes integers of the weights
+ */
+function softmaxFactor(scores: usize, visible: i32, width: i32, valueScales: usize, scale: usize): f32 {
+  const end = scores + (<usize>width << 2);
+  for (let at = scores + (<usize>visible << 2); at < end; at += 4) store<f32>(at, MASKED_SCORE);
+  const top = f32x4.splat(largestScore(scores, end));
+  let sums = f32x4.splat(0), weights = sums, tops = sums;
   for (let at = scores; at < end; at += 16) {
-    const e = exp4(f32x4.sub(v128.load(at), f32x4.splat(top)));
+    const score = v128.load(at);
+    const e = v128.and(exp4(f32x4.sub(score, top)), f32x4.ne(score, constant(MASKED)));
+    const weight = f32x4.mul(e, v128.load(valueScales));
     sums = f32x4.add(sums, e);
-    v128.store(at, e);
+    weights = f32x4.add(weights, weight);
+    tops = f32x4.pmax(tops, weight);
+    v128.store(at, weight);
+    valueScales += 16;
+  }
+  const weight = sumOf(weights);
+  const largest = largestLane(tops);
+  if (largest < SMALLEST) {
+    store<f32>(scale, weight * 0);
+    return 0;
+  }
+  const factor = min<f32>(<f32>32767 / largest, WEIGHT_SUM / weight);
+  store<f32>(scale, weight / (roundedSum(scores, end, factor) * sumOf(sums)));
+  return factor;
+}
+
+function roundedSum(weights: usize, end: usize, factor: f32): f32 {
+  const factors = f32x4.splat(factor);
+  let sums = f32x4.splat(0);
+  for (; weights < end; weights += 16) {
+    sums = f32x4.add(sums, f32x4.sub(round4(weights, factors), constant(ROUNDER)));
   }
   return sumOf(sums);
 }
@@ -102,7 +131,7 @@ function exponentials(scores: usize, visible: i32, width: i32): f32 {
  * @param q [queries padded to a multiple of 4, headDim] float32, `qStride` bytes a row
  * @param first the first query's position among the tokens: if `causal`, a query sees the keys up to its own
  * @param keys, keyScales, values, valueScales of `packKeys` and `packValues`
- * @param zeros [max(tokens padded to 8, headDim)] float32 of nothing but 0
+ * @param zeros [8] float32 of nothing but 0
  * @param scratch 6 * 4 * (tokens padded to 8) + 8 * headDim + 64 bytes
  * @param out [queries padded to a multiple of 4, headDim] float32, `outStride` bytes a row
  */
@@ -123,39 +152,27 @@ export function attend(
       const key = keys + j * <usize>headDim * 2;
       panel<i16>(query, scales, 1, headDim >> 1, key, keyScales + j * 4, zeros, scores + j * 4, scoreStride, false);
     }
-    const probabilities = scores + scoreStride * 4;
-    softmax4Rows(scores, width, first + row, causal, tokens, probabilities, scales);
+    const weights = scores + scoreStride * 4;
+    softmax4Rows(scores, width, causal ? first + row + 1 : tokens, last, valueScales, weights, scales);
     const pairs = (last + 1) >> 1;
     const valuePairs: usize = (tokens + 1) >> 1;
     for (let dim: usize = 0; dim < <usize>headDim; dim += 8) {
       const value = values + dim * valuePairs * 4;
-      panel<i16>(probabilities, scales, 1, pairs, value, valueScales + dim * 4, zeros, out + dim * 4, outStride, false);
+      panel<i16>(weights, scales, 1, pairs, value, ONES, zeros, out + dim * 4, outStride, false);
     }
     q += qStride * 4;
     out += outStride * 4;
   }
 }
 
+/** @param visible how many tokens the first of the four queries sees; the others each one more, but at most `last` */
 function softmax4Rows(
-  scores: usize, width: i32, position: i32, causal: bool, tokens: i32, packed: usize, scales: usize,
+  scores: usize, width: i32, visible: i32, last: i32, valueScales: usize, packed: usize, scales: usize,
 ): void {
   const stride = <usize>width << 2;
-  const f0 = softmaxFactor(scores, causal ? min(position + 1, tokens) : tokens, width, scales);
-  const f1 = softmaxFactor(scores + stride, causal ? min(position + 2, tokens) : tokens, width, scales + 4);
-  const f2 = softmaxFactor(scores + stride * 2, causal ? min(position + 3, tokens) : tokens, width, scales + 8);
-  const f3 = softmaxFactor(scores + stride * 3, causal ? min(position + 4, tokens) : tokens, width, scales + 12);
+  const f0 = softmaxFactor(scores, visible, width, valueScales, scales);
+  const f1 = softmaxFactor(scores + stride, min(visible + 1, last), width, valueScales, scales + 4);
+  const f2 = softmaxFactor(scores + stride * 2, min(visible + 2, last), width, valueScales, scales + 8);
+  const f3 = softmaxFactor(scores + stride * 3, min(visible + 3, last), width, valueScales, scales + 12);
   pack4Rows(scores, stride, width, packed, 16, f0, f1, f2, f3);
-}
-
-/** @returns what makes integers of a row of exponentials; their sum's inverse goes to `scale`, NaN if one of them is. */
-function softmaxFactor(scores: usize, visible: i32, width: i32, scale: usize): f32 {
-  const sum = exponentials(scores, visible, width);
-  const factor = min<f32>(32767, <f32>(PROBABILITY_SUM - (width >> 1)) / sum);
-  const factors = f32x4.splat(factor);
-  let rounded = f32x4.splat(0);
-  for (const end = scores + (<usize>width << 2); scores < end; scores += 16) {
-    rounded = f32x4.add(rounded, f32x4.sub(round4(scores, factors), constant(ROUNDER)));
-  }
-  store<f32>(scale, 1 / sumOf(rounded));
-  return factor;
 }

@@ -8,7 +8,7 @@
 import { largestOf, round8 } from './simd';
 
 /** A row whose largest magnitude is below this counts as zero: 1 / it must be finite. */
-const SMALLEST: f32 = 1e-30;
+export const SMALLEST: f32 = 1e-30;
 
 /** The largest |x| of a row; NaN or infinite if one of them is. */
 function largest(x: usize, count: i32): f32 {
