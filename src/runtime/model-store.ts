@@ -8,7 +8,6 @@ import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
 import { type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
-import { createOnnxImageEncoder, createOnnxTextEncoder } from './onnx.ts';
 
 export interface ModelStore {
   /** the first is the default */
@@ -46,6 +45,7 @@ async function loadModel(id: string, { openFile, decodeImage, keepAlive }: Model
   const loadImageEncoder = async () => {
     if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image });
     const graph = await readBundleFile(openFile, id, image.files);
+    const { createOnnxImageEncoder } = await import('#onnx');
     return createOnnxImageEncoder(graph, { size: image.size, embeddingDim });
   };
   const loadTextEncoder = async () => {
@@ -55,6 +55,7 @@ async function loadModel(id: string, { openFile, decodeImage, keepAlive }: Model
       return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }) };
     }
     const graph = await readBundleFile(openFile, id, text.files);
+    const { createOnnxTextEncoder } = await import('#onnx');
     return { tokenizer, encoder: await createOnnxTextEncoder(graph, { embeddingDim }) };
   };
   return createModel(manifest, {
