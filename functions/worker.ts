@@ -1,7 +1,7 @@
 /** The composition root: a deployment's bindings and variables become the parts of the app. */
 import { env, waitUntil } from 'cloudflare:workers';
 import { NAME_PATTERN } from '../src/clip/label-set.ts';
-import { type Bucket, createReadFile } from '../src/runtime/bundle.ts';
+import { type Bucket, createOpenFile } from '../src/runtime/bundle.ts';
 import { createImageDecoder } from '../src/runtime/decode-image.ts';
 import { createLabelStore, type LabelKv } from '../src/runtime/label-store.ts';
 import { createModelStore } from '../src/runtime/model-store.ts';
@@ -45,16 +45,16 @@ const limits: Limits = {
   pixels: positive('MAX_MEGAPIXELS', 1e6) ?? DEFAULT_LIMITS.pixels,
   bodyBytes: positive('MAX_BODY_MB', 1024 * 1024) ?? DEFAULT_LIMITS.bodyBytes,
 };
-const readFile = createReadFile(bindings.ASSETS, bindings.MODEL_BUCKET);
+const openFile = createOpenFile(bindings.ASSETS, bindings.MODEL_BUCKET);
 
 export default createApp({
   models: createModelStore({
     ids: modelIds(),
-    readFile,
+    openFile,
     decodeImage: createImageDecoder({ pixels: limits.pixels, bytes: limits.decoderBytes }),
     keepAlive: waitUntil,
   }),
-  labelSets: createLabelStore(bindings.LABEL_SETS, readFile),
+  labelSets: createLabelStore(bindings.LABEL_SETS, openFile),
   fetchImage: createFetchImage({ fetch: (url, init) => fetch(url, init), maxBytes: limits.bodyBytes }),
   limits,
   assets: bindings.ASSETS,

@@ -4,10 +4,13 @@
  * build/webp.wasm: libwebp as built by `@cwasm/webp`, with a limit for its memory and nothing else changed. A valid
  * lossless WebP of 300 kB can ask for 770 MB of Huffman tables, which a Worker does not have; with the limit, libwebp
  * notices that its malloc fails, and refuses the picture.
+ *
+ * build/engine.wasm: the kernels of src/engine/assembly, by AssemblyScript; no imports, a memory that starts empty.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import asc from 'assemblyscript/asc';
 
 const PAGE_BYTES = 65536;
 const MEMORY_SECTION = 5;
@@ -54,3 +57,7 @@ const { resolve } = createRequire(import.meta.url);
 await mkdir(join(root, 'build'), { recursive: true });
 const webp = limitMemory(await readFile(resolve('@cwasm/webp/webp.wasm')), 32 * MEBI);
 await writeFile(join(root, 'build', 'webp.wasm'), webp);
+
+const kernels = ['src/engine/assembly/index.ts', '--outFile', 'build/engine.wasm', '--baseDir', root];
+const { error, stderr } = await asc.main([...kernels, '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd']);
+if (error) throw new Error(`the kernels of the engine do not compile:\n${stderr}`, { cause: error });

@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, '..');
 /** Folder → the folders that its files may import from. */
 const ALLOWED: Record<string, string[]> = {
   'src/clip': ['src/clip'],
+  'src/engine': ['src/engine', 'src/clip', 'build'],
   'src/runtime': ['src/runtime', 'src/clip', 'src/engine', 'build'],
   functions: ['functions', 'src/clip', 'src/runtime'],
 };

@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from clip_export.bundle import BundleFacts, FloatGraphs, LabelTexts, write_bundle, write_float_graphs
+from clip_export.bundle import BundleFacts, LabelTexts, write_bundle
+from clip_export.bundle_encoders import FloatGraphs, write_float_graphs
 from clip_export.source import Source, load_source
 
 SIZE = 32

@@ -168,3 +168,32 @@ def test_layers_may_stay_float(checkpoint: Path, tmp_path: Path) -> None:
     for name in ("image", "text"):
         nodes = onnx.load(out / f"{name}.onnx").graph.node
         assert sum(node.op_type == "MatMulInteger" for node in nodes) == 2 * 6 + 1 - 2
+
+
+def test_export_for_the_engine(
+    checkpoint: Path, texts: dict[str, Path], photos: list[str | Path], tmp_path: Path
+) -> None:
+    out, sets = tmp_path / "models/x", ["--labels", f"one={texts['labels']}:{texts['one']}"]
+    result = run("export", checkpoint, "--id", "x", "--out", out, "--runtime", "engine", *sets, *photos)
+    assert result.exit_code == 0, result.output
+    assert "engine weights" in result.output
+    manifest = read_manifest(out)
+    assert {path.name for path in out.iterdir() if path.suffix == ".safetensors"} == {
+        "image.safetensors",
+        "text.safetensors",
+    }
+    assert manifest["quality"]["parity"]["image"]["engineWeights"]["cosineWorst"] > 0.9995
+    options = ["--labels", texts["labels"], "--templates", texts["one"], "--name", "one"]
+    made = run("labels", out, *options, "--out", tmp_path / "one.st")
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "one.st").read_bytes() == (out / "labels/one.safetensors").read_bytes()
+    assert run("verify", out, checkpoint).exit_code == 0
+    strict = run("verify", out, checkpoint, "--min-cosine", "0.99999999")
+    assert "image, engineWeights: worst cosine to PyTorch is 0.99" in strict.output
+
+
+def test_engine_linears_cannot_stay_float(checkpoint: Path, tmp_path: Path) -> None:
+    options = ["--out", tmp_path / "models/x", "--runtime", "engine", "--keep-float", "1"]
+    result = run("export", checkpoint, "--id", "x", *options)
+    assert result.exit_code == 1
+    assert "--keep-float is for --runtime onnx" in result.output

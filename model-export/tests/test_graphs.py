@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from clip_export.bundle import FloatGraphs
+from clip_export.bundle_encoders import FloatGraphs
 from clip_export.graphs import END_OF_TEXT, write_text_graph
 from clip_export.source import Source, load_source
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from clip_export.bundle import FloatGraphs
+from clip_export.bundle_encoders import FloatGraphs
 from clip_export.encoders import graph_image_encoder, graph_text_encoder
 from clip_export.graphs import write_image_graph
 from clip_export.quantise import ZERO_POINT, matmul_weights, quantise_graph, quantise_rows, quantise_weight

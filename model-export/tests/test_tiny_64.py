@@ -10,8 +10,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from clip_export.bundle import bundle_text_encoder
-from clip_export.encoders import graph_image_encoder
+from clip_export.bundle_encoders import bundle_image_encoder, bundle_text_encoder
 from clip_export.label_set import embed_labels, read_label_set, read_lines
 from clip_export.manifest import PART_BYTES, files_of, read_manifest, read_parts
 from clip_export.preprocess import pixel_values
@@ -40,6 +39,8 @@ def test_files(manifest: dict[str, Any]) -> None:
 
 def test_graphs_are_plain_onnx(manifest: dict[str, Any]) -> None:
     for part in ("image", "text"):
+        if manifest[part]["runtime"] != "onnx":
+            continue
         model = onnx.load_from_string(read_parts(BUNDLE, manifest[part]["files"]))
         assert {node.domain for node in model.graph.node} == {""}
         onnx.checker.check_model(model)
@@ -71,7 +72,7 @@ def test_photos_that_nobody_trained_on(manifest: dict[str, Any], photo: str, lab
     with Image.open(REPOSITORY / "samples" / photo) as picture:
         settings = [image[key] for key in ("size", "resize", "interpolation", "mean", "std")]
         pixels = pixel_values(picture, *settings)[None]
-    embedding = graph_image_encoder(read_parts(BUNDLE, image["files"]))(pixels)[0]
+    embedding = bundle_image_encoder(BUNDLE, manifest)(pixels)[0]
     made = read_label_set(BUNDLE / "labels/imagenet-200.safetensors")
     logits = manifest["similarity"]["logitScale"] * (made.embeddings @ embedding).astype(np.float64)
     scores = np.exp(logits) / np.exp(logits).sum()
@@ -86,3 +87,11 @@ def test_what_was_measured_is_within_the_tolerance(manifest: dict[str, Any]) -> 
         ("photos-200", 2000),
         ("cifar10", 1000),
     ]
+
+
+def test_engine_weights_cost_next_to_nothing(manifest: dict[str, Any]) -> None:
+    for tower, worst in (("image", 0.9995), ("text", 0.999)):
+        measured = manifest["quality"]["parity"][tower].get("engineWeights")
+        if manifest[tower]["runtime"] == "engine":
+            assert measured["cosineMean"] >= 0.9999
+            assert measured["cosineWorst"] >= worst

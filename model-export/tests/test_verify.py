@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clip_export.accuracy import zero_shot_accuracy
-from clip_export.bundle import FloatGraphs
+from clip_export.bundle_encoders import FloatGraphs
 from clip_export.errors import ExportError
 from clip_export.manifest import read_manifest
 from clip_export.photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list

@@ -14,6 +14,7 @@ export interface Field {
   string(pattern?: RegExp): string;
   number(check?: (x: number) => boolean): number;
   whole(): number;
+  boolean(): boolean;
   oneOf<T extends string>(allowed: readonly T[]): T;
   /** An array of at least one item, or as many as are said. */
   items(min?: number, max?: number): Field[];
@@ -40,6 +41,7 @@ export function field(value: unknown, path = ''): Field {
       typeof value === 'string' && pattern.test(value) ? value : fail(`a string like ${pattern.source}`),
     number,
     whole: () => number((x) => Number.isSafeInteger(x) && x > 0),
+    boolean: () => (typeof value === 'boolean' ? value : fail('true or false')),
     oneOf: (allowed) => {
       const found = allowed.find((option) => option === value);
       return found ?? fail(`one of ${allowed.join(', ')}`);

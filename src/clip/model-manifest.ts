@@ -2,6 +2,12 @@
  * `model.json`, what a model bundle says of itself: the only source of sizes, means, context lengths and scales.
  * It is parsed and checked once, when the model is first asked for; an error names the field.
  */
+import {
+  type ImageArchitecture,
+  parseImageArchitecture,
+  parseTextArchitecture,
+  type TextArchitecture,
+} from './architecture.ts';
 import { type Field, FieldError, field } from './checked-json.ts';
 import { NAME_PATTERN } from './label-set.ts';
 import type { PreprocessSpec } from './preprocess.ts';
@@ -17,10 +23,13 @@ export interface BundleFile {
   sha256: string;
 }
 
-export interface ImageEncoderManifest extends PreprocessSpec {
-  runtime: 'onnx';
-  files: readonly BundleFile[];
-}
+/** What runs an encoder: onnxruntime-web any graph, our engine the architectures of the CLIP family. */
+export type RuntimeManifest<Architecture> = { files: readonly BundleFile[] } & (
+  | { runtime: 'onnx' }
+  | { runtime: 'engine'; architecture: Architecture }
+);
+
+export type ImageEncoderManifest = PreprocessSpec & RuntimeManifest<ImageArchitecture>;
 
 export interface TokenizerManifest extends TokenizerSpec {
   kind: 'clip-bpe';
@@ -29,13 +38,11 @@ export interface TokenizerManifest extends TokenizerSpec {
   files: readonly BundleFile[];
 }
 
-export interface TextEncoderManifest {
-  runtime: 'onnx';
+export type TextEncoderManifest = RuntimeManifest<TextArchitecture> & {
   contextLength: number;
   pooling: 'first-eot';
   tokenizer: TokenizerManifest;
-  files: readonly BundleFile[];
-}
+};
 
 export interface ModelManifest {
   id: string;
@@ -90,14 +97,14 @@ function parseSimilarity(of: Field): Similarity {
 
 function parseImage(of: Field): ImageEncoderManifest {
   const perChannel = (f: Field, check?: (x: number) => boolean) => f.items(3, 3).map((item) => item.number(check));
+  const size = of.get('size').whole();
   return {
-    size: of.get('size').whole(),
+    size,
     resize: of.get('resize').oneOf(['shortest', 'squash']),
     interpolation: of.get('interpolation').oneOf(['bicubic', 'bilinear']),
     mean: perChannel(of.get('mean')),
     std: perChannel(of.get('std'), (x) => x > 0),
-    runtime: of.get('runtime').oneOf(['onnx']),
-    files: parseFiles(of.get('files')),
+    ...parseRuntime(of, (architecture) => parseImageArchitecture(architecture, size)),
   };
 }
 
@@ -109,7 +116,7 @@ function parseText(of: Field): TextEncoderManifest {
   const vocabularySize = tokenizer.get('vocabularySize').whole();
   const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);
   return {
-    runtime: of.get('runtime').oneOf(['onnx']),
+    ...parseRuntime(of, parseTextArchitecture),
     contextLength,
     pooling: of.get('pooling').oneOf(['first-eot']),
     tokenizer: {
@@ -120,8 +127,13 @@ function parseText(of: Field): TextEncoderManifest {
       endOfText: token(tokenizer.get('endOfText')),
       files: parseFiles(tokenizer.get('files')),
     },
-    files: parseFiles(of.get('files')),
   };
+}
+
+function parseRuntime<Architecture>(of: Field, parse: (of: Field) => Architecture): RuntimeManifest<Architecture> {
+  const runtime = of.get('runtime').oneOf(['onnx', 'engine']);
+  const files = parseFiles(of.get('files'));
+  return runtime === 'onnx' ? { runtime, files } : { runtime, files, architecture: parse(of.get('architecture')) };
 }
 
 const parseFiles = (of: Field): BundleFile[] => of.items().map(parseFile);

@@ -4,52 +4,82 @@ import type { BundleFile } from '../clip/model-manifest.ts';
 import { sha256 } from './sha256.ts';
 
 /** @param path like "tiny-64/model.json" @returns null if there is no such file */
-export type ReadFile = (path: string) => Promise<ArrayBuffer | null>;
+export type OpenFile = (path: string) => Promise<ReadableStream<Uint8Array> | null>;
 
 /** What of a bucket is used: R2's, or an object literal in a test. */
 export interface Bucket {
-  get(key: string): Promise<{ arrayBuffer(): Promise<ArrayBuffer> } | null>;
+  get(key: string): Promise<{ body: ReadableStream<Uint8Array> | null } | null>;
 }
 
 /** Looks in the assets first, under /models/, then in the bucket, under models/. */
-export function createReadFile(assets: Pick<Fetcher, 'fetch'>, bucket?: Bucket): ReadFile {
+export function createOpenFile(assets: Pick<Fetcher, 'fetch'>, bucket?: Bucket): OpenFile {
   return async (path) => {
     // the host is not looked at
     const response = await assets.fetch(`https://assets/models/${path}`);
-    if (response.status === 200) return response.arrayBuffer();
+    if (response.status === 200) return response.body;
     await response.body?.cancel();
-    return (await bucket?.get(`models/${path}`))?.arrayBuffer() ?? null;
+    return (await bucket?.get(`models/${path}`))?.body ?? null;
   };
 }
 
+/** A file whose length and sha256 nobody has said. */
+export async function readFile(openFile: OpenFile, path: string): Promise<ArrayBuffer | null> {
+  const stream = await openFile(path);
+  return stream && new Response(stream).arrayBuffer();
+}
+
+export interface BundleParts {
+  /** the model's id */
+  folder: string;
+  parts: readonly BundleFile[];
+}
+
+export const bytesOf = (parts: readonly BundleFile[]): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
+
 /**
- * Reads a file of a bundle, joined from its parts.
- * @param folder the model's id
+ * Reads a file of a bundle, joined from its parts, as it comes, to where it is wanted: there is no second copy of it.
+ * @param target of as many bytes as the parts have
  * @throws model_unavailable if a part is missing, or its length or sha256 is not the manifest's
  */
+export async function readBundleInto(
+  openFile: OpenFile,
+  { folder, parts }: BundleParts,
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  let offset = 0;
+  for (const part of parts) {
+    await readPart(openFile, { folder, part }, target.subarray(offset, offset + part.bytes));
+    offset += part.bytes;
+  }
+}
+
+/** The same into memory of its own. */
 export async function readBundleFile(
-  readFile: ReadFile,
+  openFile: OpenFile,
   folder: string,
   parts: readonly BundleFile[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  if (parts.length === 1) return readPart(readFile, folder, parts[0]);
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(await readPart(readFile, folder, part), offset);
-    offset += part.bytes;
-  }
+  const whole = new Uint8Array(bytesOf(parts));
+  await readBundleInto(openFile, { folder, parts }, whole);
   return whole;
 }
 
-async function readPart(readFile: ReadFile, folder: string, part: BundleFile): Promise<Uint8Array<ArrayBuffer>> {
+async function readPart(
+  openFile: OpenFile,
+  { folder, part }: { folder: string; part: BundleFile },
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
   const path = `${folder}/${part.path}`;
   const fail = (what: string): never => {
     throw new ClipError('model_unavailable', `The model's file ${path} ${what}; deploy the bundle again.`);
   };
-  const buffer = (await readFile(path)) ?? fail('is missing');
-  if (buffer.byteLength !== part.bytes) fail(`has ${buffer.byteLength} bytes, its manifest says ${part.bytes}`);
-  const bytes = new Uint8Array(buffer);
-  if ((await sha256(bytes)) !== part.sha256) fail('has not the sha256 of its manifest');
-  return bytes;
+  const stream = (await openFile(path)) ?? fail('is missing');
+  let length = 0;
+  for await (const chunk of stream) {
+    if (length + chunk.length > part.bytes) fail(`has more bytes than the ${part.bytes} of its manifest`);
+    target.set(chunk, length);
+    length += chunk.length;
+  }
+  if (length !== part.bytes) fail(`has ${length} bytes, its manifest says ${part.bytes}`);
+  if ((await sha256(target)) !== part.sha256) fail('has not the sha256 of its manifest');
 }

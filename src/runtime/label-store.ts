@@ -8,7 +8,7 @@ import { ClipError } from '../clip/errors.ts';
 import { decodeLabelSet, type LabelSet, type MadeFor } from '../clip/label-set.ts';
 import { createLru } from '../clip/lru.ts';
 import type { ModelManifest } from '../clip/model-manifest.ts';
-import { type ReadFile, readBundleFile } from './bundle.ts';
+import { type OpenFile, readBundleFile } from './bundle.ts';
 import { sha256 } from './sha256.ts';
 
 export interface StoredLabelSet {
@@ -50,7 +50,7 @@ const REPLACED_FOR_SECONDS = 600;
 /** Bytes of decoded sets that an isolate remembers. */
 const CACHE_BYTES = 16 * 1024 * 1024;
 
-export function createLabelStore(kv: LabelKv, readFile: ReadFile, cacheBytes = CACHE_BYTES): LabelStore {
+export function createLabelStore(kv: LabelKv, openFile: OpenFile, cacheBytes = CACHE_BYTES): LabelStore {
   // by version, which is a hash of the file: what is remembered is never stale
   const cache = createLru(cacheBytes, bytesOf);
 
@@ -59,7 +59,7 @@ export function createLabelStore(kv: LabelKv, readFile: ReadFile, cacheBytes = C
     if (!entry) return undefined;
     const version = entry.file.sha256;
     const read = async () =>
-      decodeLabelSet(await readBundleFile(readFile, manifest.id, [entry.file]), madeFor(manifest));
+      decodeLabelSet(await readBundleFile(openFile, manifest.id, [entry.file]), madeFor(manifest));
     return { set: cache.get(version) ?? cache.set(version, await read()), version, builtIn: true };
   };
 

@@ -5,9 +5,9 @@ import { createModel, type Model } from '../clip/model.ts';
 import { type ModelManifest, parseModelManifest, type TextEncoderManifest } from '../clip/model-manifest.ts';
 import type { DecodeImage } from '../clip/pixels.ts';
 import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
-import { type ReadFile, readBundleFile } from './bundle.ts';
+import { type OpenFile, readBundleFile, readFile } from './bundle.ts';
+import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
-import { createOnnxImageEncoder, createOnnxTextEncoder } from './onnx.ts';
 
 export interface ModelStore {
   /** the first is the default */
@@ -18,7 +18,7 @@ export interface ModelStore {
 
 export interface ModelStoreOptions {
   ids: readonly string[];
-  readFile: ReadFile;
+  openFile: OpenFile;
   decodeImage: DecodeImage;
   keepAlive: KeepAlive;
 }
@@ -39,17 +39,23 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
   };
 }
 
-async function loadModel(id: string, { readFile, decodeImage, keepAlive }: ModelStoreOptions): Promise<Model> {
-  const manifest = await readManifest(id, readFile);
+async function loadModel(id: string, { openFile, decodeImage, keepAlive }: ModelStoreOptions): Promise<Model> {
+  const manifest = await readManifest(id, openFile);
   const { image, text, embeddingDim } = manifest;
   const loadImageEncoder = async () => {
-    const graph = await readBundleFile(readFile, id, image.files);
+    if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image });
+    const graph = await readBundleFile(openFile, id, image.files);
+    const { createOnnxImageEncoder } = await import('#onnx');
     return createOnnxImageEncoder(graph, { size: image.size, embeddingDim });
   };
   const loadTextEncoder = async () => {
     if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
-    const tokenizer = await loadTokenizer(id, text, readFile);
-    const graph = await readBundleFile(readFile, id, text.files);
+    const tokenizer = await loadTokenizer(id, text, openFile);
+    if (text.runtime === 'engine') {
+      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }) };
+    }
+    const graph = await readBundleFile(openFile, id, text.files);
+    const { createOnnxTextEncoder } = await import('#onnx');
     return { tokenizer, encoder: await createOnnxTextEncoder(graph, { embeddingDim }) };
   };
   return createModel(manifest, {
@@ -60,14 +66,14 @@ async function loadModel(id: string, { readFile, decodeImage, keepAlive }: Model
   });
 }
 
-async function readManifest(id: string, readFile: ReadFile): Promise<ModelManifest> {
+async function readManifest(id: string, openFile: OpenFile): Promise<ModelManifest> {
   const path = `${id}/model.json`;
   const fail = (what: string, cause?: unknown): never => {
     throw new ClipError('model_unavailable', `The manifest ${path} ${what}; export and deploy the bundle again.`, {
       cause,
     });
   };
-  const bytes = (await readFile(path)) ?? fail('is missing');
+  const bytes = (await readFile(openFile, path)) ?? fail('is missing');
   try {
     const manifest = parseModelManifest(JSON.parse(new TextDecoder().decode(bytes)));
     return manifest.id === id ? manifest : fail(`is that of "${manifest.id}"`);
@@ -78,11 +84,11 @@ async function readManifest(id: string, readFile: ReadFile): Promise<ModelManife
   }
 }
 
-async function loadTokenizer(id: string, text: TextEncoderManifest, readFile: ReadFile): Promise<Tokenizer> {
+async function loadTokenizer(id: string, text: TextEncoderManifest, openFile: OpenFile): Promise<Tokenizer> {
   const [mergesFile, entitiesFile] = text.tokenizer.files;
   if (!entitiesFile)
     throw new ClipError('model_unavailable', `The tokenizer of "${id}" lacks its table of HTML entities.`);
-  const merges = await readBundleFile(readFile, id, [mergesFile]);
-  const entities = JSON.parse(new TextDecoder().decode(await readBundleFile(readFile, id, [entitiesFile])));
+  const merges = await readBundleFile(openFile, id, [mergesFile]);
+  const entities = JSON.parse(new TextDecoder().decode(await readBundleFile(openFile, id, [entitiesFile])));
   return createTokenizer(text.tokenizer, new Uint16Array(merges.buffer), new Map(Object.entries<string>(entities)));
 }

@@ -4,7 +4,7 @@
  * runs one and answers with its numbers as JSON. Not deployed, and no example of a Worker.
  */
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
-import { createReadFile } from '../../src/runtime/bundle.ts';
+import { createOpenFile, readFile } from '../../src/runtime/bundle.ts';
 import { decode } from './tasks/decode.ts';
 import { encodeImage, encodeText } from './tasks/encode.ts';
 import { firstAnswer } from './tasks/first-answer.ts';
@@ -48,13 +48,13 @@ export default {
       context: unknown,
       options: unknown,
     ) => Promise<unknown>;
-    const readFile = createReadFile(env.ASSETS);
+    const openFile = createOpenFile(env.ASSETS);
     const manifest = parseModelManifest(
-      JSON.parse(new TextDecoder().decode((await readFile(`${MODEL}/model.json`)) ?? undefined)),
+      JSON.parse(new TextDecoder().decode((await readFile(openFile, `${MODEL}/model.json`)) ?? undefined)),
     );
     try {
       const options: unknown = JSON.parse(url.searchParams.get('options') ?? '{}');
-      return Response.json(await task({ held, manifest, readFile }, options));
+      return Response.json(await task({ held, manifest, openFile }, options));
     } catch (error) {
       return new Response(error instanceof Error ? error.stack : String(error), { status: 500 });
     }

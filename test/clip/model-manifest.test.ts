@@ -32,6 +32,49 @@ it('takes a sigmoid model', () => {
   expect(parseModelManifest(changed('similarity', similarity)).similarity).toEqual(similarity);
 });
 
+describe('an encoder of the engine', () => {
+  const transformer = { layers: 12, width: 256, heads: 4, mlp: 1024, activation: 'quick_gelu', layerNormEps: 1e-5 };
+  const image = { ...transformer, patch: 8, preNorm: true, pooling: 'cls' };
+  const text = { ...transformer, causal: true, pooling: 'first-eot' };
+
+  /** @param encoder "image" or "text" */
+  const onEngine = (encoder: string, architecture: unknown): Json => {
+    const manifest = changed(`${encoder}.runtime`, 'engine');
+    (manifest[encoder] as Json).architecture = architecture;
+    return manifest;
+  };
+
+  it('has its architecture', () => {
+    expect(parseModelManifest(onEngine('image', image)).image).toMatchObject({
+      runtime: 'engine',
+      architecture: image,
+    });
+    expect(parseModelManifest(onEngine('text', text)).text).toMatchObject({ runtime: 'engine', architecture: text });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['image', { layers: 0 }, /^image\.architecture\.layers must be/],
+    ['image', { width: 252 }, /^image\.architecture\.width must be/],
+    ['image', { heads: 3 }, /^image\.architecture\.heads must divide the width 256 into multiples of 8, found 3/],
+    ['image', { heads: 64 }, /^image\.architecture\.heads must divide the width 256 into multiples of 8, found 64/],
+    ['image', { mlp: 1020 }, /^image\.architecture\.mlp must be/],
+    ['image', { activation: 'relu' }, /^image\.architecture\.activation must be one of quick_gelu, gelu, gelu_tanh/],
+    ['image', { layerNormEps: 0 }, /^image\.architecture\.layerNormEps must be/],
+    ['image', { patch: 7 }, /^image\.architecture\.patch must divide the image's 64 pixels, found 7/],
+    ['image', { preNorm: 'yes' }, /^image\.architecture\.preNorm must be true or false/],
+    ['image', { pooling: 'map' }, /^image\.architecture\.pooling must be one of cls/],
+    ['text', { causal: undefined }, /^text\.architecture\.causal must be true or false/],
+    ['text', { pooling: 'last' }, /^text\.architecture\.pooling must be one of first-eot/],
+  ])('names what of it is wrong: %s %j', (encoder, wrong, message) => {
+    const architecture = { ...(encoder === 'image' ? image : text), ...wrong };
+    expect(() => parseModelManifest(onEngine(encoder, architecture))).toThrow(message);
+  });
+
+  it('needs one', () => {
+    expect(() => parseModelManifest(onEngine('image', null))).toThrow(/^image\.architecture/);
+  });
+});
+
 describe('names the field that is wrong', () => {
   it.each<[string, unknown, RegExp]>([
     ['format', 'edgeclip-model/2', /^format must be one of edgeclip-model\/1/],

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { createReadFile, readBundleFile } from '../../src/runtime/bundle.ts';
+import { createOpenFile, type OpenFile, readBundleFile, readBundleInto, readFile } from '../../src/runtime/bundle.ts';
 import { sha256 } from '../../src/runtime/sha256.ts';
 
 const files: Record<string, Uint8Array<ArrayBuffer>> = {
   'tiny/a': Uint8Array.from([1, 2, 3]),
   'tiny/b': Uint8Array.from([4, 5]),
 };
-const readFile = async (path: string) => files[path]?.slice().buffer ?? null;
+const openFile = async (path: string) => (path in files ? new Response(files[path]).body : null);
 
 const entry = async (path: string) => {
   const bytes = files[`tiny/${path}`];
@@ -19,16 +19,34 @@ it('the sha256 of the standard’s example', async () => {
 
 it('joins the parts of a file in order', async () => {
   const parts = [await entry('b'), await entry('a')];
-  expect(Array.from(await readBundleFile(readFile, 'tiny', parts))).toEqual([4, 5, 1, 2, 3]);
-  expect(Array.from(await readBundleFile(readFile, 'tiny', parts.slice(0, 1)))).toEqual([4, 5]);
+  expect(Array.from(await readBundleFile(openFile, 'tiny', parts))).toEqual([4, 5, 1, 2, 3]);
+  expect(Array.from(await readBundleFile(openFile, 'tiny', parts.slice(0, 1)))).toEqual([4, 5]);
+});
+
+it('a file that comes in chunks of any lengths', async () => {
+  const parts = [await entry('a'), await entry('b')];
+  for (let cut = 0; cut <= 3; cut++) {
+    const inTwo: OpenFile = async (path) =>
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(files[path].slice(0, cut));
+          controller.enqueue(files[path].slice(cut));
+          controller.close();
+        },
+      });
+    const target = new Uint8Array(7);
+    await readBundleInto(inTwo, { folder: 'tiny', parts }, target.subarray(1, 6));
+    expect(Array.from(target)).toEqual([0, 1, 2, 3, 4, 5, 0]);
+  }
 });
 
 it.each([
   ['is missing', { path: 'c', bytes: 1, sha256: '' }],
   ['has 3 bytes, its manifest says 4', { path: 'a', bytes: 4, sha256: '' }],
+  ['has more bytes than the 2 of its manifest', { path: 'a', bytes: 2, sha256: '' }],
   ['has not the sha256 of its manifest', { path: 'a', bytes: 3, sha256: '0'.repeat(64) }],
 ])('a part that %s', async (what, part) => {
-  const read = readBundleFile(readFile, 'tiny', [part]);
+  const read = readBundleFile(openFile, 'tiny', [part]);
   await expect(read).rejects.toMatchObject({ code: 'model_unavailable', message: expect.stringContaining(what) });
 });
 
@@ -38,10 +56,10 @@ it('looks in the assets first, then in the bucket', async () => {
       String(url) === 'https://assets/models/x' ? new Response('asset') : new Response('none', { status: 404 }),
   };
   const bucket = { get: async (key: string) => (key === 'models/y' ? new Response('object') : null) };
-  const text = async (read: Promise<ArrayBuffer | null>) => new TextDecoder().decode((await read) ?? undefined);
-  const read = createReadFile(assets, bucket);
-  expect(await text(read('x'))).toBe('asset');
-  expect(await text(read('y'))).toBe('object');
-  expect(await read('z')).toBeNull();
-  expect(await createReadFile(assets)('y')).toBeNull();
+  const open = createOpenFile(assets, bucket);
+  const text = async (path: string) => new TextDecoder().decode((await readFile(open, path)) ?? undefined);
+  expect(await text('x')).toBe('asset');
+  expect(await text('y')).toBe('object');
+  expect(await readFile(open, 'z')).toBeNull();
+  expect(await createOpenFile(assets)('y')).toBeNull();
 });

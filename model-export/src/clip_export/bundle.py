@@ -1,5 +1,5 @@
-"""Builds a model bundle: graphs, tokenizer, label sets, manifest. Everything is made in a folder beside the target and
-moved there at the end, so that a broken export leaves the old bundle as it was."""
+"""Builds a model bundle: encoders, tokenizer, label sets, manifest. Everything is made in a folder beside the target
+and moved there at the end, so that a broken export leaves the old bundle as it was."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .encoders import EncodeTexts, graph_text_encoder
-from .graphs import END_OF_TEXT, write_image_graph, write_text_graph
+from .bundle_encoders import EncoderFile, Encoders, bundle_text_encoder
+from .encoders import EncodeTexts
+from .graphs import END_OF_TEXT
 from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
 from .manifest import (
     PART_BYTES,
     BundleError,
     file_entries,
     file_entry,
-    read_parts,
     revision,
     split_file,
     write_manifest,
 )
 from .progress import Track, silent
-from .quantise import quantise_graph
 from .source import Source
 from .tokenizer import write_artifact
 
@@ -47,17 +46,6 @@ class BundleFacts:
     title: str
     license: str
     label_sets: list[LabelTexts] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class FloatGraphs:
-    """The float32 graphs that the bundle's were quantised from; kept to tell export errors from quantisation errors."""
-
-    image: Path
-    text: Path
-    keep_image: tuple[str, ...] = ()
-    keep_text: tuple[str, ...] = ()
-    """names of weights that stay float in the bundle"""
 
 
 @contextmanager
@@ -85,18 +73,10 @@ def replacing(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
-    """Both encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
-    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx")
-    write_image_graph(source.model, graphs.image)
-    write_text_graph(source.model, graphs.text)
-    return graphs
-
-
 def write_bundle(
     folder: Path,
     source: Source,
-    graphs: FloatGraphs,
+    encoders: Encoders,
     facts: BundleFacts,
     track: Track = silent,
     part_bytes: int = PART_BYTES,
@@ -106,12 +86,10 @@ def write_bundle(
     for texts in facts.label_sets:
         check_name(texts.name)
         check_texts(texts.labels, texts.templates)
-    encoder_files = {}
-    towers = [("image", graphs.image, graphs.keep_image), ("text", graphs.text, graphs.keep_text)]
-    for name, graph, keep_float in track(towers, "int8 graphs"):
-        quantise_graph(graph, folder / f"{name}.onnx", keep_float)
-        encoder_files[name] = file_entries(folder, split_file(folder / f"{name}.onnx", part_bytes))
-    manifest = _manifest(source, facts, encoder_files, file_entries(folder, write_artifact(folder)))
+    towers = {
+        name: _encoder_facts(folder, encoder, part_bytes) for name, encoder in encoders.write(folder, track).items()
+    }
+    manifest = _manifest(source, facts, towers, file_entries(folder, write_artifact(folder)))
     encode_texts = bundle_text_encoder(folder, manifest, track)
     for texts in facts.label_sets:
         path = folder / "labels" / f"{texts.name}.safetensors"
@@ -128,14 +106,12 @@ def make_label_set(manifest: dict[str, Any], texts: LabelTexts, encode_texts: En
     return LabelSet(texts.name, manifest["id"], revision(manifest), texts.labels, texts.templates, embeddings)
 
 
-def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
-    """The text encoder of a bundle, on this machine."""
-    text = manifest["text"]
-    return graph_text_encoder(read_parts(folder, text["files"]), text["contextLength"], track)
+def _encoder_facts(folder: Path, encoder: EncoderFile, part_bytes: int) -> dict[str, Any]:
+    return {**encoder.facts, "files": file_entries(folder, split_file(encoder.path, part_bytes))}
 
 
 def _manifest(
-    source: Source, facts: BundleFacts, encoder_files: dict[str, list], tokenizer_files: list
+    source: Source, facts: BundleFacts, towers: dict[str, dict[str, Any]], tokenizer_files: list
 ) -> dict[str, Any]:
     return {
         "id": facts.id,
@@ -144,7 +120,7 @@ def _manifest(
         "source": source.facts(),
         "embeddingDim": source.embedding_dim,
         "similarity": {"kind": "softmax", "logitScale": source.logit_scale},
-        "image": {**source.preprocessing, "runtime": "onnx", "files": encoder_files["image"]},
+        "image": {**source.preprocessing, **towers["image"]},
         "text": {
             "contextLength": source.context_length,
             "tokenizer": {
@@ -156,8 +132,7 @@ def _manifest(
             },
             "pooling": "first-eot",
             "padTo": None,
-            "runtime": "onnx",
-            "files": encoder_files["text"],
+            **towers["text"],
         },
         "labelSets": [],
         "quality": {},

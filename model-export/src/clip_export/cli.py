@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,30 @@ SourceName = Annotated[str, typer.Argument(help="Folder or hub name of a Hugging
 Bundle = Annotated[Path, typer.Argument(help="Folder of a model bundle.", exists=True, file_okay=False)]
 Images = Annotated[list[Path], typer.Option(help="Photo list: lines of file, tab, label. May be repeated.")]
 ImageFolder = Annotated[list[Path], typer.Option(help="Where the photos of the list at the same place lie.")]
-MinCosine = Annotated[float, typer.Option(help="Least cosine of an int8 embedding to PyTorch's.")]
+MinCosine = Annotated[
+    float | None,
+    typer.Option(
+        help="Least cosine of the bundle's embeddings to PyTorch's; "
+        f"without it {Tolerance.int8_cosine} for onnx, {Tolerance.engine_cosine} for the engine."
+    ),
+]
 MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
 LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
 TEMPLATES = 'One template a line, with "{}" for the label.'
+
+
+class Runtime(StrEnum):
+    """What runs a bundle's encoders in the Worker."""
+
+    ENGINE = "engine"
+    ONNX = "onnx"
+
+
+def tolerance(min_cosine: float | None, max_top1_loss: float) -> Tolerance:
+    """The default limits, or `min_cosine` for the bundle's encoders of either runtime."""
+    if min_cosine is None:
+        return Tolerance(top1_loss=max_top1_loss)
+    return Tolerance(int8_cosine=min_cosine, engine_cosine=min_cosine, top1_loss=max_top1_loss)
 
 
 @contextmanager
@@ -48,8 +69,9 @@ def export(
     labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
     images: Images = [],
     image_folder: ImageFolder = [],
-    keep_float: Annotated[int, typer.Option(min=0, help="Layers of each encoder to leave in float32.")] = 0,
-    min_cosine: MinCosine = Tolerance.int8_cosine,
+    runtime: Annotated[Runtime, typer.Option(help="What runs the encoders: engine, or onnxruntime.")] = Runtime.ONNX,
+    keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
+    min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
 ) -> None:
     """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
@@ -63,9 +85,9 @@ def export(
         photos = commands.read_photo_lists(images, image_folder)
         sets = [commands.parse_labels(text) for text in labels]
         facts = commands.BundleFacts(id, title or id, license, sets)
-        limit = Tolerance(int8_cosine=min_cosine, top1_loss=max_top1_loss)
+        options = commands.ExportOptions(runtime, keep_float, tolerance(min_cosine, max_top1_loss))
         checkpoint = commands.load_source(source, source_name or None)
-        commands.export_bundle(console, checkpoint, facts, out, photos, limit, keep_float)
+        commands.export_bundle(console, checkpoint, facts, out, photos, options)
 
 
 @app.command()
@@ -74,10 +96,10 @@ def verify(
     source: SourceName,
     images: Images = [],
     image_folder: ImageFolder = [],
-    min_cosine: MinCosine = Tolerance.int8_cosine,
+    min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
 ) -> None:
-    """Compare a bundle with its checkpoint: PyTorch, float graph, int8 graph. Writes `quality` into its model.json.
+    """Compare a bundle with its checkpoint. Writes `quality` into its model.json.
 
     Example: `clip-export verify ../public/models/tinyclip wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M
     --images photos.tsv --image-folder photos`
@@ -85,7 +107,7 @@ def verify(
     from . import commands
 
     with failing_clearly():
-        limit = Tolerance(int8_cosine=min_cosine, top1_loss=max_top1_loss)
+        limit = tolerance(min_cosine, max_top1_loss)
         commands.verify_bundle(console, bundle, source, commands.read_photo_lists(images, image_folder), limit)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .accuracy import zero_shot_accuracy
-from .bundle import (
-    BundleFacts,
-    FloatGraphs,
-    LabelTexts,
-    bundle_text_encoder,
-    make_label_set,
-    replacing,
-    write_bundle,
-    write_float_graphs,
-)
+from .bundle import BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
+from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs, bundle_text_encoder, write_float_graphs
 from .encoders import float_image_encoder, float_text_encoder
+from .errors import ExportError
 from .golden import write_golden
 from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
 from .manifest import read_manifest, write_manifest
@@ -40,22 +33,35 @@ SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export: for which runtime ("engine" or "onnx"), and how exactly."""
+
+    runtime: str = ONNX
+    keep_float: int = 0
+    """onnx: how many layers of each encoder stay float32"""
+    limit: Tolerance = field(default_factory=Tolerance)
+
+
 def export_bundle(
     console: Console,
     checkpoint: Source,
     facts: BundleFacts,
     out: Path,
     photos: Sequence[PhotoList],
-    limit: Tolerance,
-    keep_float: int = 0,
+    options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    if options.runtime == ENGINE and options.keep_float:
+        raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
-        with console.status("float graphs"):
-            graphs = write_float_graphs(checkpoint, Path(scratch))
-        graphs = keeping_float(graphs, checkpoint, facts, photos, keep_float)
-        manifest = write_bundle(folder, checkpoint, graphs, facts, bar)
-        verify_into(console, folder, manifest, checkpoint, graphs, photos, limit)
+        graphs = None
+        if options.runtime == ONNX:
+            with console.status("float graphs"):
+                graphs = write_float_graphs(checkpoint, Path(scratch))
+            graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
+        manifest = write_bundle(folder, checkpoint, graphs or EngineEncoders(checkpoint), facts, bar)
+        verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
 
 
@@ -82,8 +88,10 @@ def verify_bundle(console: Console, bundle: Path, source: str, photos: Sequence[
     manifest = read_manifest(bundle)
     checkpoint = load_source(source)
     with tempfile.TemporaryDirectory() as scratch:
-        with console.status("float graphs"):
-            graphs = write_float_graphs(checkpoint, Path(scratch))
+        graphs = None
+        if ONNX in (manifest["image"]["runtime"], manifest["text"]["runtime"]):
+            with console.status("float graphs"):
+                graphs = write_float_graphs(checkpoint, Path(scratch))
         verify_into(console, bundle, manifest, checkpoint, graphs, photos, limit)
 
 
@@ -92,7 +100,7 @@ def verify_into(
     folder: Path,
     manifest: dict[str, Any],
     checkpoint: Source,
-    graphs: FloatGraphs,
+    graphs: FloatGraphs | None,
     photos: Sequence[PhotoList],
     limit: Tolerance,
 ) -> None:

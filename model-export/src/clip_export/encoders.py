@@ -1,4 +1,7 @@
-"""The encoders as plain functions, in float (PyTorch) and as a bundle's graph (onnxruntime, as at the edge)."""
+"""The encoders as plain functions, in float (PyTorch) and as a bundle's graph (onnxruntime, as at the edge).
+
+The engine's own arithmetic is in engine_reference.py.
+"""
 
 from __future__ import annotations
 
@@ -19,33 +22,42 @@ EncodeImages = Callable[[np.ndarray], np.ndarray]
 EncodeTexts = Callable[[Sequence[str]], np.ndarray]
 """n texts -> float32 [n, dim], unit rows"""
 
-FLOAT_BATCH = 64
+Embed = Callable[[torch.Tensor], torch.Tensor]
+
+BATCH = 64
 
 
 def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
     """The checkpoint's image encoder in PyTorch, float32."""
-    graph = ImageGraph(source.model).eval()
+    return image_encoder(ImageGraph(source.model).eval(), track, "images, float")
+
+
+def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
+    """The checkpoint's text encoder in PyTorch, float32."""
+    return text_encoder(TextGraph(source.model).eval(), source.context_length, track, "texts, float")
+
+
+def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
+    """`embed`: float32 [batch, 3, size, size] -> float32 [batch, dim], whose rows do not depend on the batch."""
 
     @torch.inference_mode()
     def encode_images(pixels: np.ndarray) -> np.ndarray:
-        starts = track(range(0, len(pixels), FLOAT_BATCH), "images, float")
-        return np.concatenate([graph(torch.from_numpy(pixels[at : at + FLOAT_BATCH])).numpy() for at in starts])
+        starts = track(range(0, len(pixels), BATCH), what)
+        return np.concatenate([embed(torch.from_numpy(pixels[at : at + BATCH])).numpy() for at in starts])
 
     return encode_images
 
 
-def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
-    """The checkpoint's text encoder in PyTorch, float32. Texts of equal length share a batch, so nothing is padded."""
-    graph = TextGraph(source.model).eval()
+def text_encoder(embed: Embed, context_length: int, track: Track, what: str) -> EncodeTexts:
+    """`embed`: token ids [batch, length] -> float32 [batch, dim]. Texts of equal length share a batch: no padding."""
 
     @torch.inference_mode()
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
-        ids = [encode(text, source.context_length) for text in texts]
+        ids = [encode(text, context_length) for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        embeddings = np.empty((len(ids), source.embedding_dim), np.float32)
-        for batch in track(_equal_lengths(order, ids), "texts, float"):
-            embeddings[batch] = graph(torch.tensor([ids[index] for index in batch], dtype=torch.int32)).numpy()
-        return embeddings
+        batches = _equal_lengths(order, ids)
+        rows = [embed(torch.tensor([ids[index] for index in batch]).int()).numpy() for batch in track(batches, what)]
+        return np.concatenate(rows)[np.argsort(order)]
 
     return encode_texts
 
@@ -84,7 +96,7 @@ def _equal_lengths(order: list[int], ids: list[list[int]]) -> list[list[int]]:
     batches: list[list[int]] = []
     for index in order:
         last = batches[-1] if batches else None
-        if last and len(last) < FLOAT_BATCH and len(ids[last[0]]) == len(ids[index]):
+        if last and len(last) < BATCH and len(ids[last[0]]) == len(ids[index]):
             last.append(index)
         else:
             batches.append([index])

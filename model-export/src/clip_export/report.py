@@ -9,14 +9,17 @@ from rich.table import Table
 from .accuracy import Accuracy
 from .tolerance import Tolerance
 
+STAGES = {"floatGraph": "float graph", "int8": "int8 graph", "engineWeights": "engine weights"}
+"""`quality.parity`'s names, for people"""
+
 
 def parity_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:
     """Cosines to PyTorch, with the least that is allowed."""
-    table = Table("encoder", "graph", "compared", "mean cosine", "worst cosine", "allowed", title="Parity with PyTorch")
+    table = Table("encoder", "stage", "compared", "mean cosine", "worst cosine", "allowed", title="Parity with PyTorch")
     for tower, measured in quality["parity"].items():
-        for graph, limit in (("floatGraph", tolerance.float_cosine), ("int8", tolerance.int8_cosine)):
-            mean, worst = (f"{measured[graph][key]:.6f}" for key in ("cosineMean", "cosineWorst"))
-            table.add_row(tower, graph, str(measured["count"]), mean, worst, str(limit))
+        for stage, limit in tolerance.cosines(measured).items():
+            mean, worst = (f"{measured[stage][key]:.6f}" for key in ("cosineMean", "cosineWorst"))
+            table.add_row(tower, STAGES[stage], str(measured["count"]), mean, worst, str(limit))
     return table
 
 

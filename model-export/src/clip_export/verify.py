@@ -1,7 +1,8 @@
-"""Compares a bundle with the checkpoint it came from, in three steps: PyTorch, the float graph, the int8 graph.
+"""Compares a bundle with the checkpoint it came from: PyTorch, then each stage on the way to the edge.
 
-So an export error shows apart from a quantisation error. Measures cosines (mean and worst) and, on labelled photos,
-zero-shot accuracy; fails beyond a tolerance. Does not check the edge itself: the TypeScript tests do.
+For onnxruntime the stages are the float graph and the int8 graph, so an export error shows apart from a quantisation
+error; for the engine its weights, by the engine's arithmetic in PyTorch. Measures cosines (mean and worst) and, on
+labelled photos, zero-shot accuracy; fails beyond a tolerance. Does not check the edge itself: the TypeScript tests do.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from typing import Any
 import numpy as np
 
 from .accuracy import zero_shot_accuracy
-from .bundle import FloatGraphs, bundle_text_encoder
+from .bundle_encoders import ENGINE, ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
 from .encoders import EncodeTexts, float_image_encoder, float_text_encoder, graph_image_encoder, graph_text_encoder
 from .errors import ExportError
 from .label_set import LabelSet, embed_labels, fill_template, read_label_set
-from .manifest import read_parts
 from .photo_list import PhotoList, load_pixels
 from .progress import Track, silent
 from .source import Source
 from .tolerance import Tolerance
+
+FLOAT_GRAPH = "floatGraph"
+BUNDLE_STAGE = {ONNX: "int8", ENGINE: "engineWeights"}
+"""what a bundle's own encoders are called in `quality.parity`, by their runtime"""
 
 NOISE_IMAGES = 32
 ORDINARY_TEXTS = [
@@ -52,27 +56,29 @@ def measure_quality(
     folder: Path,
     manifest: dict[str, Any],
     source: Source,
-    graphs: FloatGraphs,
+    graphs: FloatGraphs | None,
     photo_lists: Sequence[PhotoList] = (),
     track: Track = silent,
 ) -> dict[str, Any]:
     """The manifest's `quality`: {parity: {image, text}, accuracy: [per photo list]}.
 
-    A photo list is scored with the built-in set that holds all its labels. Without photos the image encoders are
-    compared on noise, and the result says so.
+    A photo list is scored with the built-in set that holds all its labels; "int8" there is the bundle, whatever its
+    runtime. Without photos the image encoders are compared on noise, and the result says so.
     """
     label_sets = [read_label_set(folder / entry["file"]["path"]) for entry in manifest["labelSets"]]
-    reference = float_image_encoder(source, track)
-    float_graph = graph_image_encoder(graphs.image, track)
-    int8 = graph_image_encoder(read_parts(folder, manifest["image"]["files"]), track)
+    stages = {FLOAT_GRAPH: graph_image_encoder(graphs.image, track)} if graphs else {}
+    made = BUNDLE_STAGE[manifest["image"]["runtime"]]
+    stages[made] = bundle_image_encoder(folder, manifest, track)
     on = "photos" if photo_lists else "noise"
     pixel_sets = [load_pixels(photos, manifest["image"], track) for photos in photo_lists] or [noise(source.image_size)]
-    embeddings = [[encode(pixels) for pixels in pixel_sets] for encode in (reference, float_graph, int8)]
+    reference = [float_image_encoder(source, track)(pixels) for pixels in pixel_sets]
+    by_stage = {stage: [encode(pixels) for pixels in pixel_sets] for stage, encode in stages.items()}
+    joined = {stage: np.concatenate(rows) for stage, rows in by_stage.items()}
     encode_float = float_text_encoder(source, track)
-    scored = [Measured(*parts) for parts in zip(photo_lists, embeddings[0], embeddings[2], strict=False)]
+    scored = [Measured(*parts) for parts in zip(photo_lists, reference, by_stage[made], strict=False)]
     return {
         "parity": {
-            "image": {"on": on, **parity(*(np.concatenate(rows) for rows in embeddings))},
+            "image": {"on": on, **parity(np.concatenate(reference), joined)},
             "text": text_parity(folder, manifest, source, graphs, label_sets, track),
         },
         "accuracy": [photo_accuracy(item, label_sets, encode_float, source.logit_scale) for item in scored],
@@ -83,25 +89,23 @@ def text_parity(
     folder: Path,
     manifest: dict[str, Any],
     source: Source,
-    graphs: FloatGraphs,
+    graphs: FloatGraphs | None,
     label_sets: Sequence[LabelSet],
     track: Track = silent,
 ) -> dict[str, Any]:
     """Text encoders compared on every prompt of the built-in sets and a few ordinary texts."""
     prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
-    encoders = (
-        float_text_encoder(source, track),
-        graph_text_encoder(graphs.text, source.context_length, track),
-        bundle_text_encoder(folder, manifest, track),
-    )
-    return parity(*(encode(texts) for encode in encoders))
+    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.context_length, track)} if graphs else {}
+    stages[BUNDLE_STAGE[manifest["text"]["runtime"]]] = bundle_text_encoder(folder, manifest, track)
+    reference = float_text_encoder(source, track)(texts)
+    return parity(reference, {stage: encode(texts) for stage, encode in stages.items()})
 
 
-def parity(reference: np.ndarray, float_graph: np.ndarray, int8: np.ndarray) -> dict[str, Any]:
-    """Cosines to the reference, row by row; all three [n, dim], unit rows."""
+def parity(reference: np.ndarray, stages: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Cosines of each stage's embeddings to the reference, row by row; all [n, dim], unit rows."""
     result: dict[str, Any] = {"count": len(reference)}
-    for name, embeddings in (("floatGraph", float_graph), ("int8", int8)):
+    for name, embeddings in stages.items():
         cosines = (reference.astype(np.float64) * embeddings).sum(axis=1)
         result[name] = {"cosineMean": round(float(cosines.mean()), 6), "cosineWorst": round(float(cosines.min()), 6)}
     return result
@@ -126,10 +130,10 @@ def check_quality(quality: dict[str, Any], tolerance: Tolerance) -> None:
     """Raises ToleranceError with every finding that is beyond the tolerance."""
     findings = []
     for tower, measured in quality["parity"].items():
-        for graph, limit in (("floatGraph", tolerance.float_cosine), ("int8", tolerance.int8_cosine)):
-            worst = measured[graph]["cosineWorst"]
+        for stage, limit in tolerance.cosines(measured).items():
+            worst = measured[stage]["cosineWorst"]
             if not worst >= limit:  # also true for NaN
-                findings.append(f"{tower}, {graph}: worst cosine to PyTorch is {worst}, allowed is {limit}")
+                findings.append(f"{tower}, {stage}: worst cosine to PyTorch is {worst}, allowed is {limit}")
     for entry in quality["accuracy"]:
         loss = entry["float"]["top1"] - entry["int8"]["top1"]
         if loss > tolerance.top1_loss:

@@ -1,12 +1,12 @@
 /** What a task of the bench's Worker gets, and how it takes the time. */
 import type { ModelManifest } from '../../../src/clip/model-manifest.ts';
-import type { ReadFile } from '../../../src/runtime/bundle.ts';
+import type { OpenFile } from '../../../src/runtime/bundle.ts';
 
 export interface Context {
   /** What the host sent before. */
   held: Uint8Array<ArrayBuffer>;
   manifest: ModelManifest;
-  readFile: ReadFile;
+  openFile: OpenFile;
 }
 
 export const heldJson = <T>({ held }: Context): T => JSON.parse(new TextDecoder().decode(held));

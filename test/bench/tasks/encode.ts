@@ -4,9 +4,9 @@ import { createOnnxImageEncoder, createOnnxTextEncoder } from '../../../src/runt
 import { type Context, sample } from './context.ts';
 import { construct, readTokenizerFiles } from './tokenise.ts';
 
-export async function encodeImage({ manifest, readFile }: Context, { runs }: { runs: number }) {
+export async function encodeImage({ manifest, openFile }: Context, { runs }: { runs: number }) {
   const { image, embeddingDim } = manifest;
-  const encoder = await createOnnxImageEncoder(await readBundleFile(readFile, manifest.id, image.files), {
+  const encoder = await createOnnxImageEncoder(await readBundleFile(openFile, manifest.id, image.files), {
     size: image.size,
     embeddingDim,
   });
@@ -16,9 +16,9 @@ export async function encodeImage({ manifest, readFile }: Context, { runs }: { r
 
 /** @returns for each prompt its number of tokens and milliseconds */
 export async function encodeText(context: Context, { runs, prompts }: { runs: number; prompts: string[] }) {
-  const { manifest, readFile } = context;
+  const { manifest, openFile } = context;
   const { embeddingDim, text } = manifest;
-  const graph = await readBundleFile(readFile, manifest.id, text!.files);
+  const graph = await readBundleFile(openFile, manifest.id, text!.files);
   const encoder = await createOnnxTextEncoder(graph, { embeddingDim });
   const tokenizer = construct(await readTokenizerFiles(context));
   const results: { tokens: number; ms: number[] }[] = [];

@@ -5,10 +5,10 @@ import { onnxHeapBytes } from '../../../src/runtime/onnx.ts';
 import type { Context } from './context.ts';
 
 /** Embeds the held picture, and the prompts if there are any, with a model as the API loads it. */
-export async function firstAnswer({ held, manifest, readFile }: Context, { prompts }: { prompts: string[] }) {
+export async function firstAnswer({ held, manifest, openFile }: Context, { prompts }: { prompts: string[] }) {
   const models = createModelStore({
     ids: [manifest.id],
-    readFile,
+    openFile,
     decodeImage: createImageDecoder(),
     keepAlive: () => {},
   });

@@ -4,10 +4,10 @@ import { readBundleFile } from '../../../src/runtime/bundle.ts';
 import { type Context, heldJson, timed } from './context.ts';
 
 /** The tokenizer's two files, as they are loaded. */
-export async function readTokenizerFiles({ manifest, readFile }: Context) {
+export async function readTokenizerFiles({ manifest, openFile }: Context) {
   const { tokenizer } = manifest.text!;
   const [merges, entities] = await Promise.all(
-    tokenizer.files.map((file) => readBundleFile(readFile, manifest.id, [file])),
+    tokenizer.files.map((file) => readBundleFile(openFile, manifest.id, [file])),
   );
   return { spec: tokenizer, merges: new Uint16Array(merges.buffer), entities: new TextDecoder().decode(entities) };
 }

@@ -11,8 +11,10 @@ from rich.progress import Progress
 from safetensors.numpy import save_file
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from ..engine_file import write_engine_file
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
+from .engine import golden_engine
 from .jpeg_images import jpeg_images
 from .photos import cc0_photos
 from .pixels import golden_pixels, golden_resizes
@@ -71,6 +73,16 @@ def write_embeddings(model_dir: Path, samples: Path, out: Path) -> None:
     write_json(out / "predictions.json", predictions)
 
 
+def write_engine(out: Path) -> None:
+    """Weights, inputs and outputs of small models; needs no checkpoint and no photos."""
+    golden = list(golden_engine())
+    for case in golden:
+        write_engine_file(out / case.entry["image"]["file"], "image", case.image)
+        write_engine_file(out / case.entry["text"]["file"], "text", case.text)
+    save_file({name: values for case in golden for name, values in case.tensors.items()}, out / "engine.safetensors")
+    write_json(out / "engine.json", {"cases": [case.entry for case in golden]})
+
+
 def sample_photos(samples: Path) -> list[Path]:
     return sorted(path for path in samples.iterdir() if path.suffix in PHOTOS)
 
@@ -88,6 +100,7 @@ def write_golden(model_dir: Path, out: Path, samples: Path, fixtures: Path, prog
         "pixels": lambda: write_pixels(samples, fixtures, out),
         "tokens": lambda: write_json(out / "tokens.json", golden_tokens(context_length=77)),
         "embeddings": lambda: write_embeddings(model_dir, samples, out),
+        "engine": lambda: write_engine(out),
     }
     task = progress.add_task("golden files", total=len(steps)) if progress else None
     for name, step in steps.items():

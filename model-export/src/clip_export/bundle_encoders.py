@@ -1,0 +1,106 @@
+"""A bundle's two encoders, per runtime: how their files are written, and how they run on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
+from .engine_architecture import image_architecture, text_architecture
+from .engine_file import write_engine_file
+from .engine_reference import EngineEncoder
+from .engine_weights import image_tensors, text_tensors
+from .graphs import write_image_graph, write_text_graph
+from .manifest import read_parts
+from .progress import Track, silent
+from .quantise import quantise_graph
+from .source import Source
+
+ONNX, ENGINE = "onnx", "engine"
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """An encoder as written, and what the manifest says of it: `runtime`, and for the engine `architecture`."""
+
+    path: Path
+    facts: dict[str, Any]
+
+
+class Encoders(Protocol):
+    """What can write both encoders of a bundle."""
+
+    def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
+        """Writes into `folder`; the keys are "image" and "text"."""
+        ...
+
+
+@dataclass(frozen=True)
+class FloatGraphs:
+    """For onnxruntime. The float32 graphs that the bundle's are quantised from; kept to tell export errors from
+    quantisation errors."""
+
+    image: Path
+    text: Path
+    keep_image: tuple[str, ...] = ()
+    keep_text: tuple[str, ...] = ()
+    """names of weights that stay float in the bundle"""
+
+    def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
+        files = {}
+        towers = [("image", self.image, self.keep_image), ("text", self.text, self.keep_text)]
+        for name, graph, keep_float in track(towers, "int8 graphs"):
+            files[name] = EncoderFile(folder / f"{name}.onnx", {"runtime": ONNX})
+            quantise_graph(graph, files[name].path, keep_float)
+        return files
+
+
+@dataclass(frozen=True)
+class EngineEncoders:
+    """For the engine: int8 weights in its own layout."""
+
+    source: Source
+
+    def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
+        """Raises ArchitectureError for a checkpoint that the engine cannot run."""
+        model = self.source.model
+        towers = [
+            ("image", image_architecture(model.config), image_tensors),
+            ("text", text_architecture(model.config), text_tensors),
+        ]
+        files = {}
+        for name, architecture, tensors in track(towers, "engine weights"):
+            facts = {"runtime": ENGINE, "architecture": architecture}
+            files[name] = EncoderFile(folder / f"{name}.safetensors", facts)
+            write_engine_file(files[name].path, name, tensors(model))
+        return files
+
+
+def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
+    """Both encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
+    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx")
+    write_image_graph(source.model, graphs.image)
+    write_text_graph(source.model, graphs.text)
+    return graphs
+
+
+def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeImages:
+    """The image encoder of a bundle, on this machine."""
+    image = manifest["image"]
+    content = read_parts(folder, image["files"])
+    if image["runtime"] == ONNX:
+        return graph_image_encoder(content, track)
+    return image_encoder(EngineEncoder(content, image["architecture"]).embed_images, track, "images, engine weights")
+
+
+def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
+    """The text encoder of a bundle, on this machine."""
+    text = manifest["text"]
+    content = read_parts(folder, text["files"])
+    if text["runtime"] == ONNX:
+        return graph_text_encoder(content, text["contextLength"], track)
+    encoder = EngineEncoder(content, text["architecture"])
+    embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"])
+    return text_encoder(embed, text["contextLength"], track, "texts, engine weights")

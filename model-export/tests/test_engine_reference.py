@@ -1,0 +1,114 @@
+"""The engine's arithmetic in PyTorch: against the golden files, its bounds, and a bundle from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from clip_export.bundle import BundleFacts, write_bundle
+from clip_export.bundle_encoders import EngineEncoders, bundle_image_encoder, bundle_text_encoder
+from clip_export.encoders import float_image_encoder
+from clip_export.engine_file import EngineFileError, write_engine_file
+from clip_export.engine_reference import EngineEncoder, largest_activation, quantise_activations
+from clip_export.engine_weights import image_tensors
+from clip_export.golden.engine import CASES, golden_engine
+from clip_export.manifest import read_manifest, read_parts
+from clip_export.source import Source
+from clip_export.tolerance import Tolerance
+from clip_export.verify import check_quality, measure_quality, noise
+
+GOLDEN = Path(__file__).parents[2] / "test/fixtures/golden"
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict[str, dict[str, Any]]:
+    return {case["name"]: case for case in json.loads((GOLDEN / "engine.json").read_text(encoding="ascii"))["cases"]}
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES])
+def test_committed_golden_files(cases: dict[str, dict[str, Any]], name: str) -> None:
+    case, tensors = cases[name], load_file(GOLDEN / "engine.safetensors")
+    image, text = (
+        EngineEncoder((GOLDEN / case[tower]["file"]).read_bytes(), case[tower]["architecture"])
+        for tower in ("image", "text")
+    )
+    images = image.embed_images(torch.from_numpy(tensors[f"{name}/pixels"])).numpy()
+    ids = [torch.tensor([row]) for row in case["ids"]]
+    texts = np.concatenate([text.embed_texts(row, case["text"]["endOfText"]).numpy() for row in ids])
+    for made, expected in ((images, tensors[f"{name}/images"]), (texts, tensors[f"{name}/texts"])):
+        assert made.shape == expected.shape
+        assert (made.astype(np.float64) * expected).sum(axis=1).min() > 1 - 1e-6
+        # inputs of one kind must not all look alike, or a wrong encoder would pass
+        assert (expected[1:] @ expected[0]).min() < 0.98
+
+
+def test_committed_golden_files_are_current(cases: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    committed = load_file(GOLDEN / "engine.safetensors")
+    for golden in golden_engine():
+        assert golden.entry == cases[golden.entry["name"]], "regenerate test/fixtures"
+        for name, values in golden.tensors.items():
+            np.testing.assert_allclose(committed[name], values, atol=1e-5)
+        for tower, tensors in (("image", golden.image), ("text", golden.text)):
+            write_engine_file(tmp_path / "x", tower, tensors)
+            assert (tmp_path / "x").read_bytes() == (GOLDEN / golden.entry[tower]["file"]).read_bytes()
+    assert sum(path.stat().st_size for path in GOLDEN.glob("engine*")) < 600_000
+
+
+@pytest.mark.parametrize("inputs", [1, 16, 147, 256, 516, 1024, 3072, 65536])
+def test_the_worst_sum_fits_an_int32(inputs: int) -> None:
+    amax = largest_activation(inputs)
+    assert inputs * 127 * amax <= 2**31 - 1
+    assert amax == 32767 or inputs * 127 * (amax + 1) > 2**31 - 1
+
+
+def test_activations_are_rounded_per_row() -> None:
+    rows = torch.tensor([[1.0, -2.0, 0.5], [0.0, 0.0, 0.0], [3e30, -1e30, 1.0], [1e-30, 0.0, -1e-30]])
+    values, scales = quantise_activations(rows)
+    assert torch.equal(values, values.round())
+    assert values.abs().max() <= 32767
+    assert values[0].tolist() == [16384, -32767, 8192]  # halves go to the even number
+    assert not values[1].any()
+    assert torch.allclose(values.float() * scales, rows, rtol=0, atol=1e26)
+    assert torch.isfinite(values).all()
+
+
+def test_an_image_is_embedded_alike_in_any_company(source: Source, tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path, source, EngineEncoders(source), BundleFacts("x", "x", "none"))
+    encoder = EngineEncoder(read_parts(tmp_path, manifest["image"]["files"]), manifest["image"]["architecture"])
+    pixels = torch.from_numpy(noise(source.image_size))[:8]
+    alone = torch.cat([encoder.embed_images(row[None]) for row in pixels])
+    assert (encoder.embed_images(pixels) - alone).abs().max() < 1e-6
+
+
+def test_a_missing_tensor_is_named(source: Source, tmp_path: Path) -> None:
+    tensors = {name: values for name, values in image_tensors(source.model).items() if name != "layers.1.fc1.scale"}
+    write_engine_file(tmp_path / "x", "image", tensors)
+    architecture = {"layers": 2, "heads": 2, "activation": "gelu", "layerNormEps": 1e-5, "patch": 8}
+    with pytest.raises(EngineFileError, match=r"layers\.1\.fc1\.scale"):
+        EngineEncoder((tmp_path / "x").read_bytes(), architecture).embed_images(torch.zeros(1, 3, 32, 32))
+
+
+def test_an_engine_bundle(source: Source, facts: BundleFacts, tmp_path: Path) -> None:
+    write_bundle(tmp_path, source, EngineEncoders(source), facts, part_bytes=1_000_000)
+    manifest = read_manifest(tmp_path)
+    assert (manifest["image"]["runtime"], manifest["text"]["runtime"]) == ("engine", "engine")
+    assert manifest["image"]["architecture"]["patch"] == 8
+    assert [entry["path"] for entry in manifest["image"]["files"]] == ["image.safetensors"]
+    assert [entry["path"] for entry in manifest["text"]["files"]] == ["text.safetensors.1", "text.safetensors.2"]
+    quality = measure_quality(tmp_path, manifest, source, None)
+    assert set(quality["parity"]["image"]) == {"on", "count", "engineWeights"}
+    assert set(quality["parity"]["text"]) == {"count", "engineWeights"}
+    check_quality(quality, Tolerance())
+    pixels = noise(source.image_size)
+    images = bundle_image_encoder(tmp_path, manifest)(pixels)
+    assert (images * float_image_encoder(source)(pixels)).sum(axis=1).min() > 0.9995
+    texts = ["a cat", "a much longer text about a cat", "a dog"]
+    rows = bundle_text_encoder(tmp_path, manifest)(texts)  # sorted by length inside, given back in order
+    alone = np.concatenate([bundle_text_encoder(tmp_path, manifest)([text]) for text in texts])
+    np.testing.assert_allclose(rows, alone, atol=1e-6)

@@ -1,0 +1,10 @@
+/** The exports of build/engine.wasm; `../kernels.ts` says how TypeScript sees them. All addresses are in bytes. */
+export { gelu, geluTanh, quickGelu } from './activation';
+export { attend, packKeys, packValues } from './attention';
+export { embedTokens, gatherPatches } from './embed';
+export { linear } from './linear';
+export { layerNorm } from './norm';
+export { quantise } from './quantise';
+
+/** The first byte that the kernels leave alone. */
+export const heapBase = __heap_base;

@@ -1,0 +1,99 @@
+/** What several kernels share, inlined into each. In a file of its own: `@inline` is AssemblyScript's syntax only. */
+
+/**
+ * Constants in memory: V8 builds a constant vector anew, in three instructions, wherever it is used, and loops here use a
+ * dozen. A broadcasting load is one, and GELU takes two thirds of the time.
+ */
+const CONSTANTS = memory.data<f32>([
+  12582912, 1.44269504, 126, -126, // 0: the rounder, log₂e, the limits of the exponent
+  1.5403530e-4, 1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1, // 4: 2^x, 10: one
+  -1.702, -1.5957691, -0.07135481, // 11: quick GELU; 12: −2 √(2/π), and that · 0.044715
+  0.70710678, 0.3275911, 1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, // 14: √½; 15: erf
+  0.5, -1e30, // 21: ½; 22: masked
+]);
+
+@inline export const ROUNDER = 0;
+@inline export const ONE = 10;
+@inline export const QUICK_GELU = 11;
+@inline export const GELU_TANH = 12;
+@inline export const SQRT_HALF = 14;
+@inline export const ERF = 15;
+@inline export const HALF = 21;
+@inline export const MASKED = 22;
+
+/** What a score becomes that its query does not see. */
+@inline export const MASKED_SCORE: f32 = -1e30;
+
+@inline export function constant(index: usize): v128 {
+  return v128.load32_splat(CONSTANTS + (index << 2));
+}
+
+@inline function multiplyAdd(a: v128, b: v128, c: v128): v128 {
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** The polynomial of degree 4 in x whose coefficients, highest first, begin at `index`. */
+@inline export function polynomial4(x: v128, index: usize): v128 {
+  let p = multiplyAdd(constant(index), x, constant(index + 1));
+  p = multiplyAdd(p, x, constant(index + 2));
+  p = multiplyAdd(p, x, constant(index + 3));
+  return multiplyAdd(p, x, constant(index + 4));
+}
+
+/**
+ * exp(x) of each lane, relative error < 4e-7 for −87 ≤ x ≤ 87; beyond, the result stays at 2^∓126. NaN stays NaN.
+ * 2^(x·log₂e), the whole part by the exponent bits, the rest (−½ … ½) by its Taylor series of degree 6.
+ */
+@inline export function exp4(x: v128): v128 {
+  let t = f32x4.mul(x, constant(1));
+  t = f32x4.pmin(f32x4.pmax(t, constant(3)), constant(2)); // in this order of operands a NaN passes
+  const whole = f32x4.add(t, constant(ROUNDER));
+  const rest = f32x4.sub(t, f32x4.sub(whole, constant(ROUNDER)));
+  const p = multiplyAdd(multiplyAdd(polynomial4(rest, 4), rest, constant(9)), rest, constant(ONE));
+  // 2^n: the low bits of `whole` added to the exponent of 1
+  return f32x4.mul(p, i32x4.add(i32x4.shl(whole, 23), constant(ONE)));
+}
+
+@inline export function sumOf(v: v128): f32 {
+  return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
+}
+
+/** Of four non-negative floats as bits, whose order is that of integers, with infinity and NaN above all numbers. */
+@inline export function largestOf(bits: v128): f32 {
+  const a = max(i32x4.extract_lane(bits, 0), i32x4.extract_lane(bits, 1));
+  const b = max(i32x4.extract_lane(bits, 2), i32x4.extract_lane(bits, 3));
+  return reinterpret<f32>(max(a, b));
+}
+
+/**
+ * round(4 floats at p · factor), to even, in the low 16 bits of each lane, for results within int16.
+ * Adding 1.5 · 2²³ leaves no bits behind the point.
+ */
+@inline export function round4(p: usize, factor: v128): v128 {
+  return multiplyAdd(v128.load(p), factor, constant(ROUNDER));
+}
+
+/** round(8 floats at p · factor) as int16. */
+@inline export function round8(p: usize, factor: v128): v128 {
+  return i8x16.shuffle(
+    round4(p, factor), round4(p + 16, factor),
+    0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29,
+  );
+}
+
+/** The first of four pairs of int16, four times; then the second, and so on. */
+@inline export function pair0(a: v128): v128 {
+  return i8x16.shuffle(a, a, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+}
+
+@inline export function pair1(a: v128): v128 {
+  return i8x16.shuffle(a, a, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+}
+
+@inline export function pair2(a: v128): v128 {
+  return i8x16.shuffle(a, a, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11);
+}
+
+@inline export function pair3(a: v128): v128 {
+  return i8x16.shuffle(a, a, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15);
+}

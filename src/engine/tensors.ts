@@ -1,0 +1,75 @@
+/** The tensors of a model file, by its architecture. `clip-export` writes exactly these (model-export/src/clip_export). */
+import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } from '../clip/architecture.ts';
+
+export interface TensorSpec {
+  name: string;
+  dtype: 'I8' | 'F32';
+  shape: readonly number[];
+  /** may be missing: then it counts as zeros */
+  optional?: boolean;
+}
+
+/** The matrix product reads 16 inputs at a time; the file has zeros there. */
+export const padInputs = (inputs: number): number => Math.ceil(inputs / 16) * 16;
+
+const floats = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: 'F32', shape });
+
+/** A matrix product: int8 panels of 8 outputs, [outputs / 8][inputs / 2][8][2], and one scale an output. */
+const product = (name: string, outputs: number, inputs: number): TensorSpec[] => [
+  { name: `${name}.weight`, dtype: 'I8', shape: [outputs / 8, padInputs(inputs) / 2, 8, 2] },
+  floats(`${name}.scale`, outputs),
+];
+
+const linear = (name: string, outputs: number, inputs: number) => [
+  ...product(name, outputs, inputs),
+  floats(`${name}.bias`, outputs),
+];
+
+/** Where families differ in whether there is a bias. */
+const perhapsBiased = (name: string, outputs: number, inputs: number) => [
+  ...product(name, outputs, inputs),
+  { ...floats(`${name}.bias`, outputs), optional: true },
+];
+
+const norm = (name: string, width: number) => [floats(`${name}.weight`, width), floats(`${name}.bias`, width)];
+
+const blocks = ({ layers, width, mlp }: TransformerArchitecture): TensorSpec[] =>
+  Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((layer) => [
+    ...norm(`${layer}.norm1`, width),
+    ...linear(`${layer}.qkv`, 3 * width, width), // queries, keys, values; the queries scaled by headDim^−½
+    ...linear(`${layer}.out`, width, width),
+    ...norm(`${layer}.norm2`, width),
+    ...linear(`${layer}.fc1`, mlp, width),
+    ...linear(`${layer}.fc2`, width, mlp),
+  ]);
+
+const head = ({ width }: TransformerArchitecture, embeddingDim: number) => [
+  ...norm('post_norm', width),
+  ...perhapsBiased('projection', embeddingDim, width),
+];
+
+/** The class token and the patches. */
+export const imageTokens = ({ patch }: ImageArchitecture, size: number): number => 1 + (size / patch) ** 2;
+
+export const imageTensors = (
+  architecture: ImageArchitecture,
+  { size, embeddingDim }: { size: number; embeddingDim: number },
+): TensorSpec[] => [
+  ...perhapsBiased('patch', architecture.width, 3 * architecture.patch ** 2),
+  floats('class', architecture.width),
+  floats('positions', imageTokens(architecture, size), architecture.width),
+  ...(architecture.preNorm ? norm('pre_norm', architecture.width) : []),
+  ...blocks(architecture),
+  ...head(architecture, embeddingDim),
+];
+
+export const textTensors = (
+  architecture: TextArchitecture,
+  sizes: { vocabularySize: number; contextLength: number; embeddingDim: number },
+): TensorSpec[] => [
+  { name: 'tokens.weight', dtype: 'I8', shape: [sizes.vocabularySize, architecture.width] },
+  floats('tokens.scale', sizes.vocabularySize),
+  floats('positions', sizes.contextLength, architecture.width),
+  ...blocks(architecture),
+  ...head(architecture, sizes.embeddingDim),
+];

@@ -1,0 +1,141 @@
+/**
+ * What both encoders are: a model file and the activations in one memory of its own, a Transformer between an embedding,
+ * which they bring, and the projection.
+ */
+import type { Embedding } from '../clip/encoders.ts';
+import { EngineError } from './engine-error.ts';
+import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
+import { createOperations, type Linear, type Matrix, type Norm, type Operations, roomFor } from './operations.ts';
+import { padInputs, type TensorSpec } from './tensors.ts';
+import {
+  type Block,
+  type Buffers,
+  createTransformer,
+  planBuffers,
+  type Sequence,
+  type TransformerShape,
+} from './transformer.ts';
+import { locateTensors, type ModelFile } from './weights.ts';
+
+export interface TowerSpec {
+  shape: TransformerShape;
+  embeddingDim: number;
+  maxTokens: number;
+  tensors: readonly TensorSpec[];
+  /** bytes that the embedding needs: `wide` before the first block runs, `input` for what JavaScript hands over */
+  room: { wide: number; input: number };
+  /** inputs and rows of the embedding's own product, if it has one */
+  embeddingProduct?: { rows: number; inputs: number };
+}
+
+export interface Tower {
+  kernels: Kernels;
+  operations: Operations;
+  buffers: Buffers;
+  /** `spec.room.input` bytes, free until the first product */
+  input: number;
+  memory: ArrayBuffer;
+  weights: Weights;
+  /** The embedding of the tokens in `buffers.x`. @throws EngineError if a number on the way was none */
+  finish(sequence: Sequence): Embedding;
+}
+
+/** Where the file's tensors are, by name. */
+export interface Weights {
+  at(name: string): number;
+  linear(name: string, outputs: number, inputs: number): Linear;
+  norm(name: string): Norm;
+}
+
+/** By the bound of attention's sums (assembly/attention.ts). */
+const MAX_TOKENS = 2048;
+
+/** @throws EngineError, and what `file.readInto` throws */
+export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower> {
+  if (spec.maxTokens > MAX_TOKENS) {
+    throw new EngineError(`the model takes ${spec.maxTokens} tokens, attention at most ${MAX_TOKENS}`);
+  }
+  const kernels = instantiateKernels();
+  const plan = planMemory(kernels);
+  const fileAt = plan.take(file.bytes);
+  const { shape, embeddingDim, maxTokens, room } = spec;
+  const buffers = planBuffers(plan, shape, { maxTokens, wideBytes: room.wide });
+  const input = plan.take(Math.max(packedBytes(spec), room.input));
+  const scales = plan.take(roomFor(Math.max(maxTokens, spec.embeddingProduct?.rows ?? 0)) * 4);
+  const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
+  const embedding: Matrix = {
+    at: plan.take(4 * embeddingDim * 4),
+    rows: 1,
+    columns: embeddingDim,
+    stride: embeddingDim * 4,
+  };
+  const memory = plan.allocate();
+
+  const bytes = new Uint8Array(memory, fileAt, file.bytes);
+  await file.readInto(bytes);
+  const weights = createWeights(locateTensors(bytes, spec.tensors), fileAt, noBias);
+  const operations = createOperations(kernels, shape, { packed: input, scales });
+  const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
+  const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
+  const postNorm = weights.norm('post_norm');
+  const projection = weights.linear('projection', embeddingDim, shape.width);
+  return {
+    kernels,
+    operations,
+    buffers,
+    input,
+    memory,
+    weights,
+    finish(sequence) {
+      const x = transformer(sequence);
+      operations.layerNorm(x, postNorm, x);
+      operations.linear(x, projection, embedding);
+      return unitVector(new Float32Array(memory, embedding.at, embeddingDim));
+    },
+  };
+}
+
+/** For the largest product's left side in int16. */
+function packedBytes({ shape, maxTokens, embeddingProduct }: TowerSpec): number {
+  const own = embeddingProduct ? roomFor(embeddingProduct.rows) * padInputs(embeddingProduct.inputs) : 0;
+  return 2 * Math.max(own, roomFor(maxTokens) * padInputs(Math.max(shape.width, shape.mlp)));
+}
+
+function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noBias: number): Weights {
+  const find = (name: string) => {
+    const offset = offsets.get(name);
+    return offset === undefined ? undefined : fileAt + offset;
+  };
+  const at = (name: string) => find(name)!; // all that must be there has been found
+  return {
+    at,
+    linear: (name, outputs, inputs) => ({
+      weight: at(`${name}.weight`),
+      scale: at(`${name}.scale`),
+      bias: find(`${name}.bias`) ?? noBias,
+      inputs,
+      outputs,
+    }),
+    norm: (name) => ({ weight: at(`${name}.weight`), bias: at(`${name}.bias`) }),
+  };
+}
+
+const blockOf = ({ norm, linear }: Weights, name: string, { width, mlp }: TransformerShape): Block => ({
+  norm1: norm(`${name}.norm1`),
+  qkv: linear(`${name}.qkv`, 3 * width, width),
+  out: linear(`${name}.out`, width, width),
+  norm2: norm(`${name}.norm2`),
+  fc1: linear(`${name}.fc1`, mlp, width),
+  fc2: linear(`${name}.fc2`, width, mlp),
+});
+
+/** A copy of length 1. A NaN or an infinity anywhere on the way has come through to here. */
+function unitVector(vector: Float32Array): Embedding {
+  let squares = 0;
+  for (const x of vector) squares += x * x;
+  if (!(squares > 0 && squares < Number.POSITIVE_INFINITY)) {
+    throw new EngineError('the embedding has no direction: a pixel or a weight is not a finite number');
+  }
+  const scale = 1 / Math.sqrt(squares);
+  return vector.map((x) => x * scale);
+}

@@ -1,0 +1,96 @@
+/** The encoders as wholes, on random models: what an embedding may depend on, and what never becomes one. */
+import { describe, expect, it } from 'vitest';
+import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
+import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
+import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
+import { imageSpec, inMemory, randomModel, textSpec } from './random-model.ts';
+import { normal } from './workbench.ts';
+
+const images = await loadImageEncoder(
+  imageSpec,
+  inMemory(randomModel(imageTensors(imageSpec.architecture, imageSpec))),
+);
+const textModel = inMemory(randomModel(textTensors(textSpec.architecture, textSpec)));
+const texts = await loadTextEncoder(textSpec, textModel);
+const picture = (seed: number) => normal(3 * 15 * 15, seed);
+
+describe('image encoder', () => {
+  it('gives unit vectors, different for different pictures', async () => {
+    const [a, b] = [await images.encodeImage(picture(1)), await images.encodeImage(picture(2))];
+    expect(Math.hypot(...a)).toBeCloseTo(1, 6);
+    expect(a).not.toEqual(b);
+  });
+
+  it('a picture’s does not depend on what was encoded before or is encoded meanwhile', async () => {
+    const alone = await images.encodeImage(picture(1));
+    const huge = picture(2).map((x) => x * 1e6);
+    const [, again] = await Promise.all([huge, picture(1), picture(3)].map((p) => images.encodeImage(p)));
+    expect(again).toEqual(alone);
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('refuses %f in any pixel', async (x) => {
+    const alone = await images.encodeImage(picture(1));
+    for (let i = 0; i < 3 * 15 * 15; i++) {
+      const pixels = picture(1);
+      pixels[i] = x;
+      await expect(images.encodeImage(pixels), `pixel ${i}`).rejects.toThrow(/not a finite number/);
+    }
+    expect(await images.encodeImage(picture(1))).toEqual(alone); // and nothing of it is left
+  });
+
+  it('refuses another number of pixels', async () => {
+    await expect(images.encodeImage(new Float32Array(3))).rejects.toThrow(
+      'an image has 3 values, this encoder takes 675',
+    );
+  });
+});
+
+describe('text encoder', () => {
+  const ids = (...tokens: number[]) => Int32Array.from(tokens);
+
+  it('ends at the first end of text', async () => {
+    const short = await texts.encodeText(ids(48, 5, 6, 49));
+    expect(await texts.encodeText(ids(48, 5, 6, 49, 7, 49))).toEqual(short);
+    expect(await texts.encodeText(ids(48, 5, 7, 49))).not.toEqual(short);
+  });
+
+  it('what texts begin with alike is computed once, and nothing differs', async () => {
+    const prompts = [
+      [48, 5, 6, 7, 49],
+      [48, 5, 6, 8, 9, 49],
+      [48, 5, 49],
+      [48, 5, 6, 7, 49],
+      [48, 5, 6, 7, 49, 3],
+      [7, 49],
+    ];
+    for (const prompt of prompts) {
+      const fresh = await loadTextEncoder(textSpec, textModel);
+      expect(await texts.encodeText(ids(...prompt)), `${prompt}`).toEqual(await fresh.encodeText(ids(...prompt)));
+    }
+  });
+
+  it('takes 1 to all the tokens of its context, in any order of lengths', async () => {
+    const lengths = Array.from({ length: 11 }, (_, i) => ids(...Array(i).fill(7), 49));
+    const upwards = [];
+    for (const text of lengths) upwards.push(await texts.encodeText(text));
+    const downwards = [];
+    for (const text of lengths.toReversed()) downwards.push(await texts.encodeText(text));
+    expect(downwards.reverse()).toEqual(upwards);
+  });
+
+  it('pools the end of text where it is if all tokens see all', async () => {
+    const spec = { ...textSpec, architecture: { ...textSpec.architecture, causal: false } };
+    const bidirectional = await loadTextEncoder(spec, textModel);
+    const short = await bidirectional.encodeText(ids(48, 5, 6, 49));
+    expect(await bidirectional.encodeText(ids(48, 5, 6, 49, 7, 8))).not.toEqual(short);
+  });
+
+  it.each([
+    [ids(), 'a text has 0 tokens, this encoder takes 1 to 11'],
+    [ids(...Array(12).fill(1)), 'a text has 12 tokens, this encoder takes 1 to 11'],
+    [ids(1, 50, 49), 'token 50 is not below 50'],
+    [ids(-1, 49), 'token -1 is not below 50'],
+  ])('refuses %s', async (tokens, message) => {
+    await expect(texts.encodeText(tokens)).rejects.toThrow(message);
+  });
+});

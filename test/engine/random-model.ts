@@ -1,0 +1,66 @@
+/** Model files of random weights, as the exporter lays them out; single tensors can be changed or left out. */
+import type { ImageArchitecture, TextArchitecture } from '../../src/clip/architecture.ts';
+import type { TensorSpec } from '../../src/engine/tensors.ts';
+import type { ModelFile } from '../../src/engine/weights.ts';
+import { normal, weights } from './workbench.ts';
+
+const transformer = { layers: 2, width: 24, heads: 3, mlp: 40, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;
+
+/** Odd on purpose: 10 tokens, inputs that are no multiples of 16, pixels that are none of 8. */
+export const imageSpec = {
+  architecture: { ...transformer, patch: 5, preNorm: true, pooling: 'cls' } satisfies ImageArchitecture,
+  size: 15,
+  embeddingDim: 16,
+};
+
+export const textSpec = {
+  architecture: { ...transformer, causal: true, pooling: 'first-eot' } satisfies TextArchitecture,
+  vocabularySize: 50,
+  contextLength: 11,
+  endOfText: 49,
+  embeddingDim: 16,
+};
+
+type Entry = { dtype: string; shape: readonly number[]; data_offsets: number[] };
+export type Header = Record<string, Entry | Record<string, string>>;
+
+/** Scales so that a product is about as large as what goes in, and attention looks at more than one token. */
+function floats(name: string, count: number, seed: number): Float32Array {
+  const size = name.endsWith('.scale') ? 0.004 : 0.1;
+  const mean = /norm\d?\.weight$/.test(name) ? 1 : 0;
+  return normal(count, seed).map((x) => mean + size * x);
+}
+
+/** @param change alters the header before it is written */
+export function randomModel(
+  specs: readonly TensorSpec[],
+  change: (header: Header) => void = () => {},
+): Uint8Array<ArrayBuffer> {
+  const header: Header = { __metadata__: { format: 'edgeclip-engine/1' } };
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (const [seed, { name, dtype, shape }] of specs.entries()) {
+    const count = shape.reduce((product, n) => product * n, 1);
+    const values = dtype === 'I8' ? weights(count, seed) : floats(name, count, seed);
+    header[name] = { dtype, shape, data_offsets: [length, length + values.byteLength] };
+    parts.push(new Uint8Array(values.buffer));
+    length += values.byteLength;
+  }
+  change(header);
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const start = Math.ceil((8 + json.length) / 64) * 64;
+  const file = new Uint8Array(start + length).fill(0x20, 8, start);
+  new DataView(file.buffer).setBigUint64(0, BigInt(start - 8), true);
+  file.set(json, 8);
+  let at = start;
+  for (const part of parts) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
+}
+
+export const inMemory = (file: Uint8Array): ModelFile => ({
+  bytes: file.length,
+  readInto: async (target) => target.set(file),
+});

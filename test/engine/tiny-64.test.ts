@@ -1,0 +1,39 @@
+/** The default model's encoders against PyTorch in float32, from its bundle. */
+import { expect, it } from 'vitest';
+import { cosines } from '../../src/clip/embedding.ts';
+import { parseModelManifest } from '../../src/clip/model-manifest.ts';
+import { createTokenizer } from '../../src/clip/tokenizer.ts';
+import { createEngineImageEncoder, createEngineTextEncoder } from '../../src/runtime/engine.ts';
+import { goldenJson, goldenTensors, readBytes, readJson } from '../golden.ts';
+
+const FOLDER = 'public/models/tiny-64';
+const LEAST_COSINE = 0.9995;
+
+const manifest = parseModelManifest(readJson(`${FOLDER}/model.json`));
+const { id, embeddingDim, image, text } = manifest;
+const openFile = async (path: string) => new Response(readBytes(`public/models/${path}`)).body;
+const { images, texts } = goldenJson<{ images: string[]; texts: string[] }>('embeddings');
+const golden = (name: string) => goldenTensors('embeddings').tensors.get(name)!.data as Float32Array;
+
+/** A bundle for onnxruntime-web has tests of its own, through HTTP. */
+it.skipIf(image.runtime !== 'engine')('images', async () => {
+  if (image.runtime !== 'engine') return;
+  const encoder = await createEngineImageEncoder(openFile, { id, embeddingDim, image });
+  const pixels = goldenTensors('pixels').tensors;
+  for (const name of ['chelsea.png', 'grace_hopper.jpg']) {
+    const embedding = await encoder.encodeImage(pixels.get(`${name}/pixel-values`)!.data as Float32Array);
+    expect(cosines(embedding, golden('images'))[images.indexOf(name)], name).toBeGreaterThan(LEAST_COSINE);
+  }
+});
+
+it.skipIf(text?.runtime !== 'engine')('texts', async () => {
+  if (text?.runtime !== 'engine') return;
+  const encoder = await createEngineTextEncoder(openFile, { id, embeddingDim, text });
+  const [merges, entities] = text.tokenizer.files.map(({ path }) => `${FOLDER}/${path}`);
+  const table = new Map(Object.entries(readJson<Record<string, string>>(entities)));
+  const tokenizer = createTokenizer(text.tokenizer, new Uint16Array(readBytes(merges).buffer), table);
+  for (const [i, prompt] of texts.entries()) {
+    const embedding = await encoder.encodeText(tokenizer.encode(prompt).tokenIds);
+    expect(cosines(embedding, golden('texts'))[i], prompt).toBeGreaterThan(LEAST_COSINE);
+  }
+});

@@ -1,0 +1,113 @@
+/** A model file that is not what it should be is refused when it is loaded. */
+import { describe, expect, it } from 'vitest';
+import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
+import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
+import { type Header, imageSpec, inMemory, randomModel } from './random-model.ts';
+
+const specs = imageTensors(imageSpec.architecture, imageSpec);
+const load = (file: Uint8Array, spec: ImageEncoderSpec = imageSpec) => loadImageEncoder(spec, inMemory(file));
+
+const refused = (file: Uint8Array, message: string, spec?: ImageEncoderSpec) =>
+  expect(load(file, spec)).rejects.toMatchObject({ name: 'EngineError', message: expect.stringContaining(message) });
+
+/** The tensor's entry replaced in part. */
+const entry =
+  (name: string, changes: object) =>
+  (header: Header): void => {
+    Object.assign(header[name], changes);
+  };
+
+const without = (name: string): TensorSpec[] => specs.filter((spec) => spec.name !== name);
+
+it('loads what is as it should be', async () => {
+  await expect(load(randomModel(specs))).resolves.toBeDefined();
+});
+
+it('takes a file without the biases that not all families have, and with padding', async () => {
+  await expect(load(randomModel(specs.filter(({ optional }) => !optional)))).resolves.toBeDefined();
+  const padded = randomModel(specs, (header) => {
+    header['pad.0'] = { dtype: 'U8', shape: [0], data_offsets: [0, 0] };
+  });
+  await expect(load(padded)).resolves.toBeDefined();
+});
+
+describe('refuses', () => {
+  it.each(specs.filter(({ optional }) => !optional).map(({ name }) => name))('a file without %s', (name) =>
+    refused(randomModel(without(name)), `tensor "${name}" is missing`),
+  );
+
+  it('a tensor too many', () =>
+    refused(
+      randomModel([...specs, { name: 'layers.2.out.bias', dtype: 'F32', shape: [24] }]),
+      'tensor "layers.2.out.bias" is not one of this architecture',
+    ));
+
+  it.each<[string, (header: Header) => void, string]>([
+    ['a wrong dtype', entry('layers.0.fc1.weight', { dtype: 'U8' }), '"layers.0.fc1.weight" is U8, not I8'],
+    ['float16', entry('class', { dtype: 'F16' }), '"class" is F16, not F32'],
+    ['a wrong shape', entry('positions', { shape: [9, 24] }), '"positions" is [9,24], its architecture needs [10,24]'],
+    ['no shape', entry('class', { shape: null }), '"class" is [null], its architecture needs [24]'],
+    ['too few bytes', entry('class', { data_offsets: [0, 92] }), '"class" has 92 bytes, its shape needs 96'],
+    ['a negative offset', entry('class', { data_offsets: [-96, 0] }), '"class" has 96 bytes'],
+    ['an offset past the end', entry('class', { data_offsets: [1e9, 1e9 + 96] }), '"class" ends at byte 1000000096 of'],
+    ['an odd offset', entry('class', { data_offsets: [2, 98] }), '"class" begins at byte'],
+    ['no offsets', entry('class', { data_offsets: 'all' }), '"class" has NaN bytes'],
+    [
+      'another format',
+      (header) => Object.assign(header, { __metadata__: { format: 'x' } }),
+      'its format is x, not edge',
+    ],
+    ['no format', (header) => delete header.__metadata__, 'its format is undefined'],
+  ])('%s', (_, change, message) => refused(randomModel(specs, change), message));
+
+  it('a number that is none', async () => {
+    const file = randomModel(specs);
+    const last = new DataView(file.buffer, file.length - 4); // of the last tensor, projection.bias
+    last.setFloat32(0, Number.NaN, true);
+    await refused(file, 'tensor "projection.bias" has NaN at 15');
+    last.setFloat32(0, Number.NEGATIVE_INFINITY, true);
+    await refused(file, 'tensor "projection.bias" has -Infinity at 15');
+  });
+
+  it('a file for another architecture, with the two numbers that disagree', async () => {
+    const other = { ...imageSpec, architecture: { ...imageSpec.architecture, mlp: 48 } };
+    await refused(randomModel(specs), '"layers.0.fc1.weight" is [5,16,8,2], its architecture needs [6,16,8,2]', other);
+    await refused(randomModel(specs), '"positions" is [10,24], its architecture needs [17,24]', {
+      ...imageSpec,
+      size: 20,
+    });
+  });
+
+  it('a file cut off anywhere', async () => {
+    const file = randomModel(specs);
+    for (let length = 0; length < file.length; length += 997) {
+      await expect(load(file.slice(0, length)), `${length}`).rejects.toMatchObject({ name: 'EngineError' });
+    }
+    await expect(load(file.slice(0, -1))).rejects.toThrow(/ends at byte/);
+  });
+
+  it.each([
+    ['a header that is not JSON', 9, '?'],
+    ['a header that is no text', 12, '\u00ff'],
+  ])('%s', (_, at, char) => {
+    const file = randomModel(specs);
+    file[at] = char.charCodeAt(0);
+    return refused(file, 'its header is not JSON');
+  });
+
+  it('a header longer than the file', () => {
+    const file = randomModel(specs);
+    new DataView(file.buffer).setBigUint64(0, 2n ** 62n, true);
+    return refused(file, 'its header claims 46116860184273');
+  });
+
+  it('a model that does not fit into memory', () =>
+    expect(loadImageEncoder(imageSpec, { bytes: 5e9, readInto: async () => {} })).rejects.toThrow(
+      /there is no memory/,
+    ));
+});
+
+it('passes on what reading the file throws', () =>
+  expect(
+    loadImageEncoder(imageSpec, { bytes: 64, readInto: () => Promise.reject(new Error('connection lost')) }),
+  ).rejects.toThrow('connection lost'));

@@ -1,0 +1,42 @@
+/** Arrays in and out of the kernels' memory. */
+import { instantiateKernels } from '../../src/engine/kernels.ts';
+import { createRandom } from '../bench/random.ts';
+
+const BYTES = 16 * 2 ** 20;
+
+export function createWorkbench() {
+  const kernels = instantiateKernels();
+  kernels.memory.grow(BYTES / 65536);
+  const { buffer } = kernels.memory;
+  let free = Math.ceil(kernels.heapBase.value / 64) * 64;
+  /** @returns the address of so many bytes, filled with 0xff: NaN as float32, so that nothing counts on zeros */
+  const take = (bytes: number): number => {
+    const at = free;
+    free += Math.ceil(bytes / 64) * 64;
+    new Uint8Array(buffer, at, bytes).fill(0xff);
+    return at;
+  };
+  return {
+    kernels,
+    take,
+    put(values: Float32Array | Int8Array | Int32Array): number {
+      const at = take(values.byteLength);
+      new Uint8Array(buffer, at).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      return at;
+    },
+    floats: (at: number, count: number) => new Float32Array(buffer.slice(at, at + count * 4)),
+  };
+}
+
+/** Normally distributed (Box and Muller 1958). */
+export function normal(count: number, seed: number): Float32Array {
+  const random = createRandom(seed);
+  const one = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  return Float32Array.from({ length: count }, one);
+}
+
+/** Whole numbers −127 … 127. */
+export function weights(count: number, seed: number): Int8Array {
+  const random = createRandom(seed);
+  return Int8Array.from({ length: count }, () => Math.floor(random() * 255) - 127);
+}
