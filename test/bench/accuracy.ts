@@ -81,6 +81,7 @@ async function measure(url: URL, photos: readonly Photo[], folder: string) {
 
 const percent = (count: number, of: number) => (100 * count) / of;
 
+process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false'; // of the Worker started here: request.cf is not looked at
 const photos = await readList(options.list);
 const folder = options.folder ?? options.list.replace(/\.tsv$/, '');
 const harness = options.url ? undefined : createTestHarness({ workers: [{ configPath: './wrangler.toml' }] });
