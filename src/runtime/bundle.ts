@@ -75,11 +75,36 @@ async function readPart(
   };
   const stream = (await openFile(path)) ?? fail('is missing');
   let length = 0;
-  for await (const chunk of stream) {
+  for await (const chunk of inLargePieces(stream)) {
     if (length + chunk.length > part.bytes) fail(`has more bytes than the ${part.bytes} of its manifest`);
     target.set(chunk, length);
     length += chunk.length;
   }
   if (length !== part.bytes) fail(`has ${length} bytes, its manifest says ${part.bytes}`);
   if ((await sha256(target)) !== part.sha256) fail('has not the sha256 of its manifest');
+}
+
+const PIECE_BYTES = 1024 * 1024;
+
+/** `min` is in the Streams standard, and in workerd; its types do not know it yet. */
+type Read = (into: Uint8Array, options: { min: number }) => Promise<{ value?: Uint8Array<ArrayBuffer>; done: boolean }>;
+
+/**
+ * The chunks of an asset are of some kB, and each costs a turn of the event loop: in pieces of a MiB a cold start takes
+ * a tenth less. A piece is only lent until the next.
+ */
+async function* inLargePieces(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader({ mode: 'byob' });
+  const read = reader.read.bind(reader) as unknown as Read;
+  let buffer = new ArrayBuffer(PIECE_BYTES);
+  try {
+    for (;;) {
+      const { value, done } = await read(new Uint8Array(buffer), { min: PIECE_BYTES });
+      if (value?.length) yield value;
+      if (done || !value) return;
+      buffer = value.buffer;
+    }
+  } finally {
+    await reader.cancel();
+  }
 }

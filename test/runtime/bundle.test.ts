@@ -26,14 +26,18 @@ it('joins the parts of a file in order', async () => {
 it('a file that comes in chunks of any lengths', async () => {
   const parts = [await entry('a'), await entry('b')];
   for (let cut = 0; cut <= 3; cut++) {
-    const inTwo: OpenFile = async (path) =>
-      new ReadableStream({
-        start(controller) {
-          controller.enqueue(files[path].slice(0, cut));
-          controller.enqueue(files[path].slice(cut));
+    const inTwo: OpenFile = async (path) => {
+      const chunks = [files[path].slice(0, cut), files[path].slice(cut)].filter(({ length }) => length > 0);
+      return new ReadableStream({
+        type: 'bytes', // as those of assets and of R2 are
+        pull(controller) {
+          const chunk = chunks.shift();
+          if (chunk) return controller.enqueue(chunk);
           controller.close();
+          controller.byobRequest?.respond(0);
         },
       });
+    };
     const target = new Uint8Array(7);
     await readBundleInto(inTwo, { folder: 'tiny', parts }, target.subarray(1, 6));
     expect(Array.from(target)).toEqual([0, 1, 2, 3, 4, 5, 0]);
