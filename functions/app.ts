@@ -30,7 +30,7 @@ export interface AppEnv {
   Variables: { requestId: string; timing: Timing };
 }
 
-export type App = Hono<AppEnv>;
+type App = Hono<AppEnv>;
 
 export function createApp(parts: Parts): App {
   const app: App = new Hono<AppEnv>({ strict: false });

@@ -47,7 +47,7 @@ export async function handleSimilarity(c: Context<AppEnv>, parts: Parts): Promis
 }
 
 /** @throws too_many_prompts, empty_text, invalid_request */
-export function checkTexts(texts: readonly string[]): void {
+function checkTexts(texts: readonly string[]): void {
   if (texts.length > LIMITS.labels) {
     throw new ClipError('too_many_prompts', `${texts.length} texts are too many; a request takes ${LIMITS.labels}.`);
   }

@@ -55,7 +55,7 @@ function fixOnce(text: string, entities: HtmlEntities, entitiesRead: boolean): s
     .replace(/[\u3000\uff01-\uffef]/g, (c) => (c === '\u3000' ? ' ' : c.normalize('NFKC')))
     .replace(/[\u201c-\u201f]/g, '"')
     .replace(/[\u02bc\u2018-\u201b]/g, "'")
-    .replace(/\r\n|[\r\u2028\u2029\x85]/g, '\n')
+    .replace(/\r\n|[\r\u2028\u2029]/g, '\n')
     .toWellFormed()
     .replace(ANSI_ESCAPE, '')
     .replace(CONTROL, '')

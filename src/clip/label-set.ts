@@ -26,6 +26,7 @@ export interface MadeFor {
 }
 
 const FORMAT = 'edgeclip-label-set/1';
+const OWN_METADATA = new Set(['format', 'name', 'model', 'revision', 'labels', 'templates']);
 
 /** Names of label sets and of models. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -78,7 +79,8 @@ export function decodeLabelSet(bytes: Uint8Array, madeFor: MadeFor): LabelSet {
     refuse('its labels are none, empty or not distinct');
   }
   const embeddings = unitRows(tensors.get('embeddings'), [labels.length, madeFor.embeddingDim]);
-  const { format: _, name, model, revision, labels: __, templates: ___, ...calibration } = metadata;
+  const { name, model, revision } = metadata;
+  const calibration = Object.fromEntries(Object.entries(metadata).filter(([key]) => !OWN_METADATA.has(key)));
   return { name, model, revision, labels, templates: strings(metadata, 'templates'), embeddings, calibration };
 }
 

@@ -21,7 +21,7 @@ export const LIMITS = {
 } as const;
 
 /** Every "{}" replaced. A replacer function, since "$&" in a label must stay "$&". */
-export const fillTemplate = (template: string, label: string): string => template.replaceAll('{}', () => label);
+const fillTemplate = (template: string, label: string): string => template.replaceAll('{}', () => label);
 
 /** The prompts of each label, in order. Checks everything first. @throws the codes of `checkLabels` and `checkTemplates` */
 export function promptsOf(labels: readonly Label[], templates: readonly string[]): string[][] {
@@ -45,7 +45,7 @@ export function promptsOf(labels: readonly Label[], templates: readonly string[]
 }
 
 /** @throws no_labels, too_many_labels, empty_label, duplicate_label, invalid_request */
-export function checkLabels(labels: readonly Label[]): void {
+function checkLabels(labels: readonly Label[]): void {
   if (labels.length === 0) throw new ClipError('no_labels', 'labels is empty; give at least one label.');
   if (labels.length > LIMITS.labels) {
     throw new ClipError(
@@ -67,7 +67,7 @@ export function checkLabels(labels: readonly Label[]): void {
 }
 
 /** @throws invalid_template */
-export function checkTemplates(templates: readonly string[]): void {
+function checkTemplates(templates: readonly string[]): void {
   if (templates.length === 0) {
     throw new ClipError(
       'invalid_template',

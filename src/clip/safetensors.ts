@@ -35,7 +35,11 @@ function halfToFloat(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; start: number } {
+/**
+ * @returns the JSON header, and where the data begin
+ * @throws SafeTensorsError
+ */
+export function readSafeTensorsHeader(bytes: Uint8Array): { header: Record<string, unknown>; start: number } {
   if (bytes.length < 8) throw new SafeTensorsError(`${bytes.length} bytes are too few for a safetensors file`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
@@ -77,7 +81,7 @@ function readTensor(name: string, entry: unknown, body: Uint8Array): Tensor {
 
 /** @throws SafeTensorsError */
 export function readSafeTensors(bytes: Uint8Array): SafeTensors {
-  const { header, start } = readHeader(bytes);
+  const { header, start } = readSafeTensorsHeader(bytes);
   const body = bytes.subarray(start);
   const metadata: Record<string, string> = {};
   if (isRecord(header.__metadata__)) {

@@ -2,6 +2,7 @@
  * What both encoders are: a model file and the activations in one memory of its own, a Transformer between an embedding,
  * which they bring, and the projection.
  */
+import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
 import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
@@ -129,13 +130,11 @@ const blockOf = ({ norm, linear }: Weights, name: string, { width, mlp }: Transf
   fc2: linear(`${name}.fc2`, width, mlp),
 });
 
-/** A copy of length 1. A NaN or an infinity anywhere on the way has come through to here. */
+/** A copy of length 1. A NaN or an infinity anywhere on the way has come through to here: then some of it is NaN. */
 function unitVector(vector: Float32Array): Embedding {
-  let squares = 0;
-  for (const x of vector) squares += x * x;
-  if (!(squares > 0 && squares < Number.POSITIVE_INFINITY)) {
+  const unit = normalise(vector);
+  if (unit.some(Number.isNaN) || unit.every((x) => x === 0)) {
     throw new EngineError('the embedding has no direction: a pixel or a weight is not a finite number');
   }
-  const scale = 1 / Math.sqrt(squares);
-  return vector.map((x) => x * scale);
+  return unit;
 }

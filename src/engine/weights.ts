@@ -2,6 +2,7 @@
  * A model file where it lies in the engine's memory: a safetensors container whose tensors are read in place.
  * The whole file is brought there first, in chunks of any size; this checks that it is what the architecture needs.
  */
+import { readSafeTensorsHeader, SafeTensorsError } from '../clip/safetensors.ts';
 import { EngineError } from './engine-error.ts';
 import type { TensorSpec } from './tensors.ts';
 
@@ -41,22 +42,21 @@ export function locateTensors(file: Uint8Array<ArrayBuffer>, specs: readonly Ten
 }
 
 function readHeader(file: Uint8Array): { entries: Map<string, unknown>; start: number } {
-  if (file.length < 8) throw new EngineError(`${file.length} bytes are too few for a safetensors file`);
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const start = 8 + length;
-  if (start > file.length) throw new EngineError(`its header claims ${length} bytes, the file has ${file.length}`);
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file.slice(8, start)));
-  } catch (cause) {
-    throw new EngineError('its header is not JSON', { cause });
-  }
-  if (typeof header !== 'object' || header === null) throw new EngineError('its header is not a JSON object');
+  const { header, start } = asEngineError(() => readSafeTensorsHeader(file));
   const entries = new Map<string, unknown>(Object.entries(header));
   const { format } = (entries.get('__metadata__') ?? {}) as { format?: unknown };
   if (format !== FORMAT) throw new EngineError(`its format is ${format}, not ${FORMAT}`);
   entries.delete('__metadata__');
   return { entries, start };
+}
+
+function asEngineError<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SafeTensorsError) throw new EngineError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** @returns the tensor's offset in the data section, which has `dataBytes` */

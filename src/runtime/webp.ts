@@ -1,8 +1,8 @@
 /**
- * WebP by libwebp (`@cwasm/webp`, its memory limited by `scripts/build-wasm.mjs`): lossy, lossless, with alpha (dropped), and the first frame of
- * animations on its canvas, as PIL gives it. Source of the layout: RFC 9649, §2 (container), §3 and RFC 6386 §9.1 (sizes).
+ * WebP by libwebp (`@cwasm/webp`, its memory limited by `scripts/build-wasm.mjs`): lossy, lossless, with alpha (dropped),
+ * and the first frame of animations on its canvas, as PIL gives it. Source of the layout: RFC 9649, §2 (container), §3,
+ * and RFC 6386 §9.1 (sizes).
  */
-
 import wasm from '../../build/webp.wasm';
 import type { DecodeRequest } from '../clip/pixels.ts';
 import { readOrientation } from './exif.ts';
