@@ -2,12 +2,13 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { ClipError } from '../src/clip/errors.ts';
-import { embedLabels, NAME_PATTERN } from '../src/clip/label-set.ts';
+import { embedLabels } from '../src/clip/label-set.ts';
 import type { Measure, Model } from '../src/clip/model.ts';
 import { DEFAULT_TEMPLATES, LIMITS } from '../src/clip/prompts.ts';
 import { classify, type Prediction, SCORE_KINDS } from '../src/clip/zero-shot.ts';
 import type { LabelStore } from '../src/runtime/label-store.ts';
 import type { AppEnv, Parts } from './app.ts';
+import { Image, Images, Labels, Name, Templates } from './fields.ts';
 import { type ImageSource, imageSources } from './image-input.ts';
 import { parse } from './parse.ts';
 import { type Problem, problemOf } from './problem.ts';
@@ -17,40 +18,14 @@ const DEFAULT_TOP_K = 10;
 /** So that an answer is not many times its request. */
 const TRUNCATED_TOLD = 100;
 
-export const Image = z
-  .string({ error: 'must be one picture as a string: a data: URL, base64 or an https: URL; several go into images' })
-  .describe('A data: URL, base64 or an https: URL.');
-
-export const Label = z
-  .union(
-    [
-      z.string(),
-      z.strictObject({
-        label: z.string(),
-        prompts: z.array(z.string()).optional().describe('Encoded as they are, instead of the templates.'),
-      }),
-    ],
-    { error: 'must be a string or {"label": "…", "prompts": ["…"]}' },
-  )
-  .describe('A label, or a label with prompts of its own.');
-
-export const Name = z
-  .string()
-  .regex(NAME_PATTERN, { error: 'must be 1 to 64 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit' });
-
 const whole = `must be a whole number from 1 to ${LIMITS.labels}`;
 
 export const ClassifyRequest = z.strictObject({
   image: Image.optional(),
-  images: z.array(Image, { error: 'must be an array of pictures' }).optional(),
-  labels: z.array(Label, { error: 'must be an array, like ["cat", "dog"]' }).optional(),
+  images: Images.optional(),
+  labels: Labels.optional(),
   labelSet: Name.optional().describe('A stored label set. Without labels and labelSet: the model’s default set.'),
-  templates: z
-    .array(z.string(), { error: 'must be an array, like ["a photo of a {}."]' })
-    .optional()
-    .describe(
-      `Prompt templates for labels; {} is where the label goes. Default: ${JSON.stringify(DEFAULT_TEMPLATES)}.`,
-    ),
+  templates: Templates.optional(),
   topK: z
     .int({ error: whole })
     .min(1, { error: whole })
@@ -92,7 +67,7 @@ export async function handleClassify(c: Context<AppEnv>, parts: Parts): Promise<
   return c.json({ ...answer, results: await eachOnItsOwn(sources, classifyOne) });
 }
 
-interface Labels {
+interface ResolvedLabels {
   /** null for labels that came with the request */
   name: string | null;
   labels: readonly string[];
@@ -104,7 +79,7 @@ interface Labels {
 async function resolveLabels(
   { labels, labelSet, templates }: Options,
   { model, labelSets, measure }: { model: Model; labelSets: LabelStore; measure: Measure },
-): Promise<Labels> {
+): Promise<ResolvedLabels> {
   if (!labels) {
     if (templates) throw new ClipError('invalid_request', 'templates go with labels; a label set brings its own.');
     const { set } = await measure('fetch', () => labelSets.get(model.manifest, labelSet));
@@ -117,9 +92,9 @@ async function resolveLabels(
 /** Labels as they come on the wire → their embeddings. Shared with the making of label sets. */
 export async function embedOwnLabels(
   model: Model,
-  { labels, templates = [...DEFAULT_TEMPLATES] }: { labels: z.output<typeof Label>[]; templates?: string[] },
+  { labels, templates = [...DEFAULT_TEMPLATES] }: { labels: z.output<typeof Labels>; templates?: string[] },
   measure: Measure,
-): Promise<Omit<Labels, 'name'> & { templates: string[] }> {
+): Promise<Omit<ResolvedLabels, 'name'> & { templates: string[] }> {
   const truncated: string[] = [];
   const own = labels.map((label) => (typeof label === 'string' ? { label } : label));
   const embeddings = await embedLabels(own, templates, async (texts) => {

@@ -5,13 +5,14 @@ import { encodeLabelSet } from '../src/clip/label-set.ts';
 import type { ModelManifest } from '../src/clip/model-manifest.ts';
 import type { StoredLabelSet } from '../src/runtime/label-store.ts';
 import type { AppEnv, Parts } from './app.ts';
-import { embedOwnLabels, Label, Name } from './classify.ts';
+import { embedOwnLabels } from './classify.ts';
+import { Labels, Name, Templates } from './fields.ts';
 import { parseJsonObject } from './json-body.ts';
 import { parse } from './parse.ts';
 
 export const LabelSetRequest = z.strictObject({
-  labels: z.array(Label),
-  templates: z.array(z.string()).optional(),
+  labels: Labels,
+  templates: Templates.optional(),
   model: Name.optional(),
 });
 

@@ -7,14 +7,14 @@ import { ClipError } from '../src/clip/errors.ts';
 import type { Measure, Model } from '../src/clip/model.ts';
 import { checkText, LIMITS } from '../src/clip/prompts.ts';
 import type { AppEnv, Parts } from './app.ts';
-import { Image, Name } from './classify.ts';
+import { Image, Images, Name } from './fields.ts';
 import { type ImageSource, imageSources } from './image-input.ts';
 import { parse } from './parse.ts';
 import { readFields } from './request-fields.ts';
 
 export const SimilarityRequest = z.strictObject({
   image: Image.optional(),
-  images: z.array(Image, { error: 'must be an array of pictures' }).optional(),
+  images: Images.optional(),
   texts: z.array(z.string(), { error: 'must be an array, like ["a cat", "a dog"]' }).optional(),
   model: Name.optional(),
 });
