@@ -6,7 +6,9 @@ import {
   type ImageArchitecture,
   parseImageArchitecture,
   parseTextArchitecture,
+  TEXT_POOLINGS,
   type TextArchitecture,
+  type TextPooling,
 } from './architecture.ts';
 import { type Field, FieldError, field } from './checked-json.ts';
 import { NAME_PATTERN } from './label-set.ts';
@@ -40,7 +42,9 @@ export interface TokenizerManifest extends TokenizerSpec {
 
 export type TextEncoderManifest = RuntimeManifest<TextArchitecture> & {
   contextLength: number;
-  pooling: 'first-eot';
+  pooling: TextPooling;
+  /** texts are filled up to `contextLength` with it; null: the encoder takes them at their own length */
+  padId: number | null;
   tokenizer: TokenizerManifest;
 };
 
@@ -110,15 +114,17 @@ function parseImage(of: Field): ImageEncoderManifest {
 
 function parseText(of: Field): TextEncoderManifest {
   const contextLength = of.get('contextLength').whole();
-  const padTo = of.optional('padTo');
-  if (padTo) throw new FieldError(`${padTo.path} must be null: the encoders here take texts at their own length`);
   const tokenizer = of.get('tokenizer');
   const vocabularySize = tokenizer.get('vocabularySize').whole();
   const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);
+  const runtime = parseRuntime(of, parseTextArchitecture);
+  const padTo = of.optional('padTo');
+  if (padTo) checkPadding(padTo, runtime, contextLength);
   return {
-    ...parseRuntime(of, parseTextArchitecture),
+    ...runtime,
     contextLength,
-    pooling: of.get('pooling').oneOf(['first-eot']),
+    pooling: parsePooling(of.get('pooling'), runtime),
+    padId: padTo ? token(of.get('padId')) : null,
     tokenizer: {
       kind: tokenizer.get('kind').oneOf(['clip-bpe']),
       contextLength,
@@ -128,6 +134,25 @@ function parseText(of: Field): TextEncoderManifest {
       files: parseFiles(tokenizer.get('files')),
     },
   };
+}
+
+function checkPadding(padTo: Field, { runtime }: RuntimeManifest<unknown>, contextLength: number): void {
+  if (runtime === 'onnx') {
+    throw new FieldError(`${padTo.path} must be null: with runtime onnx, texts are taken at their own length`);
+  }
+  const length = padTo.whole();
+  if (length !== contextLength) {
+    throw new FieldError(`${padTo.path} must be the contextLength ${contextLength}, found ${length}`);
+  }
+}
+
+/** An ONNX graph pools by itself, and only the end of text is where it looks for it. */
+function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextPooling {
+  const pooling = of.oneOf(text.runtime === 'engine' ? TEXT_POOLINGS : ['first-eot']);
+  if (text.runtime === 'engine' && pooling !== text.architecture.pooling) {
+    throw new FieldError(`${of.path} must be the architecture's ${text.architecture.pooling}, found ${pooling}`);
+  }
+  return pooling;
 }
 
 function parseRuntime<Architecture>(of: Field, parse: (of: Field) => Architecture): RuntimeManifest<Architecture> {

@@ -43,23 +43,35 @@ const blocks = ({ layers, width, mlp }: TransformerArchitecture): TensorSpec[] =
     ...linear(`${layer}.fc2`, width, mlp),
   ]);
 
-const head = ({ width }: TransformerArchitecture, embeddingDim: number) => [
-  ...norm('post_norm', width),
-  ...perhapsBiased('projection', embeddingDim, width),
+const head = ({ width, projection }: TransformerArchitecture, embeddingDim: number) =>
+  projection ? perhapsBiased('projection', embeddingDim, width) : [];
+
+const attentionPool = ({ width, mlp }: TransformerArchitecture): TensorSpec[] => [
+  floats('pool.query', width), // the probe as it comes out of the query product, scaled by headDim^−½
+  ...linear('pool.kv', 2 * width, width),
+  ...linear('pool.out', width, width),
+  ...norm('pool.norm', width),
+  ...linear('pool.fc1', mlp, width),
+  ...linear('pool.fc2', width, mlp),
 ];
 
-/** The class token and the patches. */
-export const imageTokens = ({ patch }: ImageArchitecture, size: number): number => 1 + (size / patch) ** 2;
+export const imagePatches = ({ patch }: ImageArchitecture, size: number): number => Math.floor(size / patch) ** 2;
+
+/** The class token, if there is one, and the patches. */
+export const imageTokens = (architecture: ImageArchitecture, size: number): number =>
+  Number(architecture.classToken) + imagePatches(architecture, size);
 
 export const imageTensors = (
   architecture: ImageArchitecture,
   { size, embeddingDim }: { size: number; embeddingDim: number },
 ): TensorSpec[] => [
   ...perhapsBiased('patch', architecture.width, 3 * architecture.patch ** 2),
-  floats('class', architecture.width),
+  ...(architecture.classToken ? [floats('class', architecture.width)] : []),
   floats('positions', imageTokens(architecture, size), architecture.width),
   ...(architecture.preNorm ? norm('pre_norm', architecture.width) : []),
   ...blocks(architecture),
+  ...norm('post_norm', architecture.width),
+  ...(architecture.pooling === 'attention' ? attentionPool(architecture) : []),
   ...head(architecture, embeddingDim),
 ];
 
@@ -71,5 +83,6 @@ export const textTensors = (
   floats('tokens.scale', sizes.vocabularySize),
   floats('positions', sizes.contextLength, architecture.width),
   ...blocks(architecture),
+  ...norm('post_norm', architecture.width),
   ...head(architecture, sizes.embeddingDim),
 ];

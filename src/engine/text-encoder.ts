@@ -1,6 +1,7 @@
 /**
- * CLIP's text encoder (OpenAI's clip/model.py, `CLIP.encode_text`), at the text's own length. What a text begins with like
- * the one before it, as prompts of one template do, is not computed again.
+ * The text encoder of CLIP (OpenAI's clip/model.py, `CLIP.encode_text`) and of SigLIP (transformers' `SiglipTextModel`).
+ * A text is computed at its own length, except where the model was trained to see the padding. What a causal text begins
+ * with like the one before it, as prompts of one template do, is not computed again.
  */
 import type { TextArchitecture } from '../clip/architecture.ts';
 import type { ClipTextEncoder, TokenIds } from '../clip/encoders.ts';
@@ -14,6 +15,8 @@ export interface TextEncoderSpec {
   vocabularySize: number;
   contextLength: number;
   endOfText: number;
+  /** a text is filled up to `contextLength` tokens with it; null: no text is */
+  padId: number | null;
   embeddingDim: number;
 }
 
@@ -27,10 +30,11 @@ function commonStart(a: TokenIds, b: TokenIds): number {
 
 /** @throws EngineError, and what `file.readInto` throws */
 export async function loadTextEncoder(spec: TextEncoderSpec, file: ModelFile): Promise<ClipTextEncoder> {
-  const { architecture, vocabularySize, contextLength, endOfText, embeddingDim } = spec;
+  const { architecture, vocabularySize, contextLength, endOfText, padId, embeddingDim } = spec;
   const { kernels, buffers, input, memory, weights, finish } = await loadTower(
     {
       shape: architecture,
+      pooling: architecture.pooling,
       embeddingDim,
       maxTokens: contextLength,
       tensors: textTensors(architecture, spec),
@@ -61,18 +65,30 @@ export async function loadTextEncoder(spec: TextEncoderSpec, file: ModelFile): P
     if (wrong !== undefined) throw new EngineError(`token ${wrong} is not below ${vocabularySize}`);
   }
 
+  function padded(tokenIds: TokenIds): TokenIds {
+    if (padId === null) return tokenIds;
+    const whole = new Int32Array(contextLength).fill(padId);
+    whole.set(tokenIds);
+    return whole;
+  }
+
+  function pooledToken(text: TokenIds): number {
+    const end = architecture.pooling === 'first-eot' ? text.indexOf(endOfText) : -1;
+    return end < 0 ? text.length - 1 : end;
+  }
+
   return {
     async encodeText(tokenIds) {
       check(tokenIds);
-      const end = tokenIds.indexOf(endOfText);
-      const pooled = end < 0 ? tokenIds.length - 1 : end;
+      const whole = padded(tokenIds);
+      const pooled = pooledToken(whole);
       // what a causal Transformer's token does not see need not be there
-      const tokens = architecture.causal ? pooled + 1 : tokenIds.length;
-      const text = tokenIds.slice(0, tokens);
+      const tokens = architecture.causal ? pooled + 1 : whole.length;
+      const text = whole.slice(0, tokens);
       const known = architecture.causal ? Math.min(commonStart(text, before), pooled) : 0;
       before = none; // until its keys and values are all there
       embed(text, known);
-      const embedding = finish({ known, tokens, pooled });
+      const embedding = finish({ known, tokens, wanted: { first: pooled, count: 1 } });
       before = text;
       return embedding;
     },

@@ -1,12 +1,13 @@
 /**
  * What both encoders are: a model file and the activations in one memory of its own, a Transformer between an embedding,
- * which they bring, and the projection.
+ * which they bring, and the pooling and projection.
  */
 import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
 import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Matrix, type Norm, type Operations, roomFor } from './operations.ts';
+import { createPooling, type Pooling } from './pooling.ts';
 import { padInputs, type TensorSpec } from './tensors.ts';
 import {
   type Block,
@@ -20,6 +21,7 @@ import { locateTensors, type ModelFile } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
+  pooling: Pooling;
   embeddingDim: number;
   maxTokens: number;
   tensors: readonly TensorSpec[];
@@ -56,6 +58,11 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   if (spec.maxTokens > MAX_TOKENS) {
     throw new EngineError(`the model takes ${spec.maxTokens} tokens, attention at most ${MAX_TOKENS}`);
   }
+  if (!spec.shape.projection && spec.embeddingDim !== spec.shape.width) {
+    throw new EngineError(
+      `the embedding has ${spec.embeddingDim} dimensions, the width is ${spec.shape.width}, and there is no projection`,
+    );
+  }
   const kernels = instantiateKernels();
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
@@ -78,8 +85,8 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
-  const postNorm = weights.norm('post_norm');
-  const projection = weights.linear('projection', embeddingDim, shape.width);
+  const pool = createPooling(spec.pooling, { kernels, operations, buffers, weights, shape });
+  const projection = shape.projection && weights.linear('projection', embeddingDim, shape.width);
   return {
     kernels,
     operations,
@@ -88,10 +95,9 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
     memory,
     weights,
     finish(sequence) {
-      const x = transformer(sequence);
-      operations.layerNorm(x, postNorm, x);
-      operations.linear(x, projection, embedding);
-      return unitVector(new Float32Array(memory, embedding.at, embeddingDim));
+      const pooled = pool(transformer(sequence));
+      if (projection) operations.linear(pooled, projection, embedding);
+      return unitVector(new Float32Array(memory, (projection ? embedding : pooled).at, embeddingDim));
     },
   };
 }

@@ -5,8 +5,8 @@
  *   x += out(attention(qkv(norm1(x))))
  *   x += fc2(activation(fc1(norm2(x))))
  *
- * Only one token's output is asked for, so in the last block everything but keys and values is computed for it alone. And
- * where tokens see only what comes before them, those that a sequence begins with like the one before it need not be
+ * Mostly one token's output is asked for, so in the last block everything but keys and values is computed for it alone.
+ * Where tokens see only what comes before them, those that a sequence begins with like the one before it need not be
  * computed again: their keys and values are still there.
  * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded.
  */
@@ -35,7 +35,7 @@ export interface Block {
 
 export type TransformerShape = TransformerArchitecture & { causal: boolean };
 
-interface Rows {
+export interface Rows {
   first: number;
   count: number;
 }
@@ -43,7 +43,8 @@ interface Rows {
 export interface Sequence {
   known: number;
   tokens: number;
-  pooled: number;
+  /** whose output is asked for */
+  wanted: Rows;
 }
 
 /** The activations of up to `maxTokens` tokens. */
@@ -140,20 +141,19 @@ export function createTransformer(
   }
 
   /**
-   * @param known so many tokens are as in the call before: only possible if causal, and less than `pooled` + 1
+   * @param known so many tokens are as in the call before: only possible if causal, and at most `wanted.first`
    * @param tokens how long the sequence is; the rows of `buffers.x` from `known` on hold embeddings
-   * @param pooled the token whose output is asked for
-   * @returns [1, width], a row of `buffers.x`; the other rows are garbage then
+   * @param wanted the tokens whose output is asked for
+   * @returns [wanted.count, width], rows of `buffers.x`; the other rows are garbage then
    */
-  return ({ known, tokens, pooled }: Sequence): Matrix => {
+  return ({ known, tokens, wanted }: Sequence): Matrix => {
     const x = buffers.x;
     // products come in fours: what fills up the last four must not pile up from call to call
     new Uint8Array(kernels.memory.buffer, x.at + tokens * x.stride, (x.rows - tokens) * x.stride).fill(0);
     const fresh = { first: known, count: tokens - known };
     for (let i = 0; i < blocks.length; i++) {
-      const wanted = i === blocks.length - 1 ? { first: pooled, count: 1 } : fresh;
-      runBlock(i, { tokens, fresh, wanted });
+      runBlock(i, { tokens, fresh, wanted: i === blocks.length - 1 ? wanted : fresh });
     }
-    return rowsOf(x, pooled, 1);
+    return rowsOf(x, wanted.first, wanted.count);
   };
 }

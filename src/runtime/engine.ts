@@ -40,9 +40,9 @@ export function createEngineTextEncoder(
   openFile: OpenFile,
   { id, embeddingDim, text }: { id: string; embeddingDim: number; text: OnEngine<TextEncoderManifest> },
 ): Promise<ClipTextEncoder> {
-  const { architecture, contextLength, tokenizer, files } = text;
+  const { architecture, contextLength, padId, tokenizer, files } = text;
   const file = modelFile(openFile, { folder: id, parts: files });
   const { vocabularySize, endOfText } = tokenizer;
-  const spec = { architecture, contextLength, vocabularySize, endOfText, embeddingDim };
+  const spec = { architecture, contextLength, vocabularySize, endOfText, padId, embeddingDim };
   return asModelUnavailable(id, loadTextEncoder(spec, file));
 }

@@ -60,14 +60,42 @@ describe('an encoder of the engine', () => {
     ['image', { mlp: 1020 }, /^image\.architecture\.mlp must be/],
     ['image', { activation: 'relu' }, /^image\.architecture\.activation must be one of quick_gelu, gelu, gelu_tanh/],
     ['image', { layerNormEps: 0 }, /^image\.architecture\.layerNormEps must be/],
-    ['image', { patch: 7 }, /^image\.architecture\.patch must divide the image's 64 pixels, found 7/],
+    ['image', { patch: 65 }, /^image\.architecture\.patch must be at most the image's 64 pixels, found 65/],
     ['image', { preNorm: 'yes' }, /^image\.architecture\.preNorm must be true or false/],
     ['image', { pooling: 'map' }, /^image\.architecture\.pooling must be one of cls/],
     ['text', { causal: undefined }, /^text\.architecture\.causal must be true or false/],
-    ['text', { pooling: 'last' }, /^text\.architecture\.pooling must be one of first-eot/],
+    ['image', { classToken: false }, /^image\.architecture\.pooling must be mean or attention .*, found cls/],
+    ['image', { projection: 'none' }, /^image\.architecture\.projection must be true or false/],
+    ['text', { pooling: 'mean' }, /^text\.architecture\.pooling must be one of first-eot, last/],
+    ['text', { pooling: 'last' }, /^text\.pooling must be the architecture's last, found first-eot/],
   ])('names what of it is wrong: %s %j', (encoder, wrong, message) => {
     const architecture = { ...(encoder === 'image' ? image : text), ...wrong };
     expect(() => parseModelManifest(onEngine(encoder, architecture))).toThrow(message);
+  });
+
+  it('may be SigLIP’s: no class token, attention pooling, no projection, padded texts', () => {
+    const siglip = { ...image, classToken: false, preNorm: false, pooling: 'attention', projection: false };
+    expect(parseModelManifest(onEngine('image', siglip)).image).toMatchObject({ architecture: siglip });
+    const manifest = onEngine('text', { ...text, causal: false, pooling: 'last' });
+    Object.assign(manifest.text as Json, { pooling: 'last', padTo: 77, padId: 1 });
+    expect(parseModelManifest(manifest).text).toMatchObject({ pooling: 'last', padId: 1 });
+  });
+
+  it('has a class token and a projection where nothing is said of them', () => {
+    const both = { architecture: { classToken: true, projection: true } };
+    expect(parseModelManifest(onEngine('image', image)).image).toMatchObject(both);
+  });
+
+  it.each<[object, RegExp]>([
+    [{ padTo: 64, padId: 0 }, /^text\.padTo must be the contextLength 77, found 64/],
+    [{ padTo: '77', padId: 0 }, /^text\.padTo must be a number/],
+    [{ padTo: 77 }, /^text\.padId must be a number in its range, found nothing/],
+    [{ padTo: 77, padId: 49408 }, /^text\.padId must be a number in its range, found 49408/],
+    [{ padTo: 77, padId: -1 }, /^text\.padId must be a number in its range, found -1/],
+  ])('names what of the padding is wrong: %j', (padding, message) => {
+    const manifest = onEngine('text', text);
+    Object.assign(manifest.text as Json, padding);
+    expect(() => parseModelManifest(manifest)).toThrow(message);
   });
 
   it('needs one', () => {
@@ -99,6 +127,8 @@ describe('names the field that is wrong', () => {
     ['image.runtime', 'tflite', /^image\.runtime must be one of/],
     ['text.tokenizer.endOfText', 49408, /^text\.tokenizer\.endOfText must be/],
     ['text.pooling', 'mean', /^text\.pooling must be one of/],
+    ['text.pooling', 'last', /^text\.pooling must be one of first-eot, found "last"/],
+    ['text.padTo', 77, /^text\.padTo must be null: with runtime onnx/],
     ['labelSets', [{ name: 'x' }], /^labelSets\[0\]\.file must be/],
   ])('%s = %j', (path, value, message) => {
     expect(() => parseModelManifest(changed(path, value))).toThrow(message);

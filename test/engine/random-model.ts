@@ -4,11 +4,25 @@ import type { TensorSpec } from '../../src/engine/tensors.ts';
 import type { ModelFile } from '../../src/engine/weights.ts';
 import { normal, weights } from './workbench.ts';
 
-const transformer = { layers: 2, width: 24, heads: 3, mlp: 40, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;
+const transformer = {
+  layers: 2,
+  width: 24,
+  heads: 3,
+  mlp: 40,
+  activation: 'quick_gelu',
+  layerNormEps: 1e-5,
+  projection: true,
+} as const;
 
 /** Odd on purpose: 10 tokens, inputs that are no multiples of 16, pixels that are none of 8. */
 export const imageSpec = {
-  architecture: { ...transformer, patch: 5, preNorm: true, pooling: 'cls' } satisfies ImageArchitecture,
+  architecture: {
+    ...transformer,
+    patch: 5,
+    classToken: true,
+    preNorm: true,
+    pooling: 'cls',
+  } satisfies ImageArchitecture,
   size: 15,
   embeddingDim: 16,
 };
@@ -18,6 +32,7 @@ export const textSpec = {
   vocabularySize: 50,
   contextLength: 11,
   endOfText: 49,
+  padId: null,
   embeddingDim: 16,
 };
 
