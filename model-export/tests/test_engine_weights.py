@@ -129,9 +129,11 @@ def test_queries_are_scaled(source: Source) -> None:
 
 
 def test_architectures_are_the_contract(source: Source) -> None:
-    transformer = {"layers": 2, "width": 32, "heads": 2, "mlp": 64, "activation": "quick_gelu", "layerNormEps": 1e-5}
+    sizes = {"layers": 2, "width": 32, "heads": 2, "mlp": 64}
+    transformer = {**sizes, "activation": "quick_gelu", "layerNormEps": 1e-5, "projection": True}
     config = source.model.config
-    assert image_architecture(config) == {**transformer, "patch": 8, "preNorm": True, "pooling": "cls"}
+    image = {"patch": 8, "classToken": True, "preNorm": True, "pooling": "cls"}
+    assert image_architecture(config) == {**transformer, **image}
     assert text_architecture(config) == {**transformer, "causal": True, "pooling": "first-eot"}
 
 
@@ -142,7 +144,7 @@ def test_architectures_are_the_contract(source: Source) -> None:
         ({"num_attention_heads": 8}, "head width 4 is not a multiple of 8"),
         ({"intermediate_size": 60}, "MLP width 60 is not a multiple of 8"),
         ({"hidden_act": "relu"}, "activation 'relu'"),
-        ({"image_size": 30}, "size 30 is not a multiple of the patch 8"),
+        ({"image_size": 6}, "the patch 8 is larger than the image 6"),
         ({"num_channels": 1}, "1 channels"),
     ],
 )

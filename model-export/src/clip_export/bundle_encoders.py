@@ -102,5 +102,5 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     if text["runtime"] == ONNX:
         return graph_text_encoder(content, text["contextLength"], track)
     encoder = EngineEncoder(content, text["architecture"])
-    embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"])
+    embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"], pad_id=text.get("padId"))
     return text_encoder(embed, text["contextLength"], track, "texts, engine weights")

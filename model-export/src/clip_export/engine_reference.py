@@ -55,17 +55,28 @@ class EngineEncoder:
         """float32 [batch, 3, size, size] -> float32 [batch, dim], unit rows."""
         patch = self.architecture["patch"]
         columns = nn.functional.unfold(pixels, patch, stride=patch).transpose(1, 2)  # [batch, patches, 3 patch^2]
-        first = self.get("class").expand(len(pixels), 1, -1)
-        x = torch.cat([first, self.linear("patch", columns)], dim=1) + self.get("positions")
-        return self.finish(self.layers(self.norm("pre_norm", x), causal=False)[:, 0])
+        x = self.linear("patch", columns)
+        if self.architecture["classToken"]:
+            x = torch.cat([self.get("class").expand(len(pixels), 1, -1), x], dim=1)
+        x = x + self.get("positions")
+        if self.architecture["preNorm"]:
+            x = self.norm("pre_norm", x)
+        return self.finish(self.pool(self.layers(x, causal=False)))
 
     @torch.inference_mode()
-    def embed_texts(self, ids: torch.Tensor, end_of_text: int) -> torch.Tensor:
-        """Token ids [batch, length] -> float32 [batch, dim], unit rows: the feature at each first `end_of_text`."""
+    def embed_texts(self, ids: torch.Tensor, end_of_text: int, pad_id: int | None = None) -> torch.Tensor:
+        """Token ids [batch, length] -> float32 [batch, dim], unit rows, of the feature at each first `end_of_text`, or
+        at the last token. `pad_id`: what fills the texts up to the context's length; None where they stay as they are.
+        """
+        positions = self.get("positions")
+        if pad_id is not None:
+            ids = nn.functional.pad(ids, (0, len(positions) - ids.shape[1]), value=pad_id)
         rows = self.get("tokens.weight")[ids].float() * self.get("tokens.scale")[ids, None]
-        x = self.layers(rows + self.get("positions")[: ids.shape[1]], self.architecture["causal"])
+        x = self.layers(rows + positions[: ids.shape[1]], self.architecture["causal"])
+        if self.architecture["pooling"] == "last":
+            return self.finish(self.norm("post_norm", x[:, -1]))
         end = (ids == end_of_text).int().argmax(dim=-1)
-        return self.finish(x[torch.arange(len(ids)), end])
+        return self.finish(self.norm("post_norm", x[torch.arange(len(ids)), end]))
 
     def layers(self, x: torch.Tensor, causal: bool) -> torch.Tensor:
         """[batch, tokens, width] -> the same, through all layers."""
@@ -84,8 +95,27 @@ class EngineEncoder:
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=1.0)
         return self.linear(f"{name}.out", mixed.transpose(1, 2).reshape(batch, tokens, width))
 
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        """The image's tokens [batch, tokens, width] -> [batch, width], the last layer norm included."""
+        pooling = self.architecture["pooling"]
+        if pooling == "attention":
+            return self.attention_pool(self.norm("post_norm", x))
+        first = int(self.architecture["classToken"])
+        return self.norm("post_norm", x[:, first:].mean(dim=1) if pooling == "mean" else x[:, 0])
+
+    def attention_pool(self, x: torch.Tensor) -> torch.Tensor:
+        batch, tokens, width = x.shape
+        heads = self.architecture["heads"]
+        k, v = self.linear("pool.kv", x).view(batch, tokens, 2, heads, width // heads).permute(2, 0, 3, 1, 4)
+        q = self.get("pool.query").view(heads, 1, -1).expand(batch, -1, -1, -1)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0)
+        y = self.linear("pool.out", mixed.reshape(batch, width))
+        hidden = ACTIVATIONS[self.architecture["activation"]](self.linear("pool.fc1", self.norm("pool.norm", y)))
+        return y + self.linear("pool.fc2", hidden)
+
     def finish(self, pooled: torch.Tensor) -> torch.Tensor:
-        return nn.functional.normalize(self.linear("projection", self.norm("post_norm", pooled)), dim=-1)
+        projected = self.linear("projection", pooled) if self.architecture["projection"] else pooled
+        return nn.functional.normalize(projected, dim=-1)
 
     def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """[..., K] -> [..., N]. The sum of whole numbers is exact: float64 here, int32 in the engine."""
