@@ -39,7 +39,8 @@ def image_architecture(model: OpenClip) -> dict[str, Any]:
     if not isinstance(visual, VisionTransformer):
         raise ArchitectureError(f"image encoder: {type(visual).__name__}, the engine runs VisionTransformer")
     if visual.attn_pool is not None:
-        raise ArchitectureError(f"image encoder: attentional_pool with {len(visual.attn_pool.query)} queries")
+        queries = len(visual.attn_pool.query)
+        raise ArchitectureError(f"image encoder: attentional_pool with {queries} queries, the engine has none")
     dim = visual.proj.shape[1] if visual.proj is not None else None
     transformer = _transformer("image", visual.transformer, [visual], dim)
     patch = patch_size(visual.image_size, visual.patch_size, visual.conv1.in_channels)
