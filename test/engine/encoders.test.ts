@@ -1,20 +1,27 @@
 /** The encoders as wholes, on random models: what an embedding may depend on, and what never becomes one. */
 import { describe, expect, it } from 'vitest';
+import type { ImageArchitecture } from '../../src/clip/architecture.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
 import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
 import { imageSpec, inMemory, randomModel, textSpec } from './random-model.ts';
 import { normal } from './workbench.ts';
 
-const images = await loadImageEncoder(
-  imageSpec,
-  inMemory(randomModel(imageTensors(imageSpec.architecture, imageSpec))),
-);
 const textModel = inMemory(randomModel(textTensors(textSpec.architecture, textSpec)));
 const texts = await loadTextEncoder(textSpec, textModel);
 const picture = (seed: number) => normal(3 * 15 * 15, seed);
 
-describe('image encoder', () => {
+describe.each<[string, Partial<ImageArchitecture>]>([
+  ['the class token', {}],
+  ['the mean of the patches', { pooling: 'mean' }],
+  ['the mean, without a class token', { pooling: 'mean', classToken: false }],
+  ['attention', { pooling: 'attention', classToken: false, projection: false }],
+  ['attention, with a class token', { pooling: 'attention' }],
+])('image encoder, pooled by %s', async (_, variant) => {
+  const architecture = { ...imageSpec.architecture, ...variant };
+  const spec = { ...imageSpec, architecture, embeddingDim: architecture.projection ? 16 : architecture.width };
+  const images = await loadImageEncoder(spec, inMemory(randomModel(imageTensors(architecture, spec))));
+
   it('gives unit vectors, different for different pictures', async () => {
     const [a, b] = [await images.encodeImage(picture(1)), await images.encodeImage(picture(2))];
     expect(Math.hypot(...a)).toBeCloseTo(1, 6);
@@ -83,6 +90,35 @@ describe('text encoder', () => {
     const bidirectional = await loadTextEncoder(spec, textModel);
     const short = await bidirectional.encodeText(ids(48, 5, 6, 49));
     expect(await bidirectional.encodeText(ids(48, 5, 6, 49, 7, 8))).not.toEqual(short);
+  });
+
+  describe('that sees the padding', async () => {
+    const architecture = { ...textSpec.architecture, causal: false, pooling: 'last' as const };
+    const padded = await loadTextEncoder({ ...textSpec, architecture, padId: 7 }, textModel);
+
+    it('fills texts up, to be pooled at their last token', async () => {
+      const short = await padded.encodeText(ids(5, 6, 49));
+      expect(await padded.encodeText(ids(5, 6, 49, ...Array(8).fill(7)))).toEqual(short);
+      expect(await padded.encodeText(ids(5, 6, 49, 7, 7, 8))).not.toEqual(short);
+    });
+
+    it('does not take more tokens than its context has', async () => {
+      await expect(padded.encodeText(ids(...Array(12).fill(1)))).rejects.toThrow('this encoder takes 1 to 11');
+    });
+
+    it('embeds a text alike after any other', async () => {
+      const alone = await padded.encodeText(ids(5, 6, 49));
+      await padded.encodeText(ids(...Array(11).fill(9)));
+      expect(await padded.encodeText(ids(5, 6, 49))).toEqual(alone);
+    });
+  });
+
+  it('pools the first end of text also where texts are filled up', async () => {
+    const architecture = { ...textSpec.architecture, causal: false };
+    const padded = await loadTextEncoder({ ...textSpec, architecture, padId: 0 }, textModel);
+    const unpadded = await loadTextEncoder({ ...textSpec, architecture }, textModel);
+    const whole = ids(48, 5, 49, 0, 0, 0, 0, 0, 0, 0, 0);
+    expect(await padded.encodeText(ids(48, 5, 49))).toEqual(await unpadded.encodeText(whole));
   });
 
   it.each([

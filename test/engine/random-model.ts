@@ -27,6 +27,19 @@ export const imageSpec = {
   embeddingDim: 16,
 };
 
+/** SigLIP's: 9 tokens, none of them a class token, and no projection. */
+export const siglipSpec = {
+  ...imageSpec,
+  architecture: {
+    ...imageSpec.architecture,
+    classToken: false,
+    preNorm: false,
+    pooling: 'attention',
+    projection: false,
+  } satisfies ImageArchitecture,
+  embeddingDim: 24,
+};
+
 export const textSpec = {
   architecture: { ...transformer, causal: true, pooling: 'first-eot' } satisfies TextArchitecture,
   vocabularySize: 50,

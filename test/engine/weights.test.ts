@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
-import { type Header, imageSpec, inMemory, randomModel } from './random-model.ts';
+import { type Header, imageSpec, inMemory, randomModel, siglipSpec } from './random-model.ts';
 
 const specs = imageTensors(imageSpec.architecture, imageSpec);
 const load = (file: Uint8Array, spec: ImageEncoderSpec = imageSpec) => loadImageEncoder(spec, inMemory(file));
@@ -18,9 +18,16 @@ const entry =
   };
 
 const without = (name: string): TensorSpec[] => specs.filter((spec) => spec.name !== name);
+const siglip = imageTensors(siglipSpec.architecture, siglipSpec);
 
 it('loads what is as it should be', async () => {
   await expect(load(randomModel(specs))).resolves.toBeDefined();
+});
+
+it('loads what has neither class token nor projection', async () => {
+  expect(siglip.map(({ name }) => name)).not.toContain('class');
+  expect(siglip.map(({ name }) => name)).not.toContain('projection.weight');
+  await expect(load(randomModel(siglip), siglipSpec)).resolves.toBeDefined();
 });
 
 it('takes a file without the biases that not all families have, and with padding', async () => {
@@ -35,6 +42,34 @@ describe('refuses', () => {
   it.each(specs.filter(({ optional }) => !optional).map(({ name }) => name))('a file without %s', (name) =>
     refused(randomModel(without(name)), `tensor "${name}" is missing`),
   );
+
+  it.each(siglip.map(({ name }) => name).filter((name) => name.startsWith('pool.')))(
+    'a file without %s, for a model that pools by attention',
+    (name) =>
+      refused(randomModel(siglip.filter((spec) => spec.name !== name)), `tensor "${name}" is missing`, siglipSpec),
+  );
+
+  it('a class token, a projection or an attention pool where the architecture has none', async () => {
+    const { architecture } = siglipSpec;
+    const extra = (changes: object) => imageTensors({ ...architecture, ...changes }, siglipSpec);
+    await refused(randomModel(extra({ classToken: true })), '"positions" is [10,24], its architecture', siglipSpec);
+    await refused(randomModel(extra({ projection: true })), '"projection.weight" is not one of', siglipSpec);
+    const mean = { ...siglipSpec, architecture: { ...architecture, pooling: 'mean' as const } };
+    await refused(randomModel(siglip), 'tensor "pool.query" is not one of this architecture', mean);
+  });
+
+  it('an attention pool of another width, with the two shapes', () =>
+    refused(
+      randomModel(siglip.map((spec) => (spec.name === 'pool.query' ? { ...spec, shape: [32] } : spec))),
+      '"pool.query" is [32], its architecture needs [24]',
+      siglipSpec,
+    ));
+
+  it('an embedding of another width than the model’s, where there is no projection', () =>
+    refused(randomModel(siglip), 'the embedding has 16 dimensions, the width is 24, and there is no projection', {
+      ...siglipSpec,
+      embeddingDim: 16,
+    }));
 
   it('a tensor too many', () =>
     refused(
