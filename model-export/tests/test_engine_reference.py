@@ -89,6 +89,15 @@ def test_an_image_is_embedded_alike_in_any_company(source: Source, tmp_path: Pat
     assert (encoder.embed_images(pixels) - alone).abs().max() < 1e-6
 
 
+def test_an_architecture_need_not_say_what_all_of_clip_has(source: Source, tmp_path: Path) -> None:
+    write_engine_file(tmp_path / "x", "image", image_tensors(source.model))
+    content, pixels = (tmp_path / "x").read_bytes(), torch.from_numpy(noise(source.image_size))[:1]
+    whole = image_architecture(source.model.config)
+    short = {key: value for key, value in whole.items() if key not in ("classToken", "projection")}
+    images = [EngineEncoder(content, architecture).embed_images(pixels) for architecture in (whole, short)]
+    assert torch.equal(*images)
+
+
 def test_a_missing_tensor_is_named(source: Source, tmp_path: Path) -> None:
     tensors = {name: values for name, values in image_tensors(source.model).items() if name != "layers.1.fc1.scale"}
     write_engine_file(tmp_path / "x", "image", tensors)

@@ -47,7 +47,7 @@ class EngineEncoder:
 
     def __init__(self, content: bytes, architecture: dict[str, Any]) -> None:
         self.tensors = read_engine_tensors(content)
-        self.architecture = architecture
+        self.architecture = {"classToken": True, "projection": True, **architecture}  # CLIP's need not say it
         self.weights: dict[str, torch.Tensor] = {}
 
     @torch.inference_mode()
