@@ -1,9 +1,10 @@
 /** From the last block's tokens to the one vector that becomes the embedding; the layer norm after the blocks is here too. */
 import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } from '../clip/architecture.ts';
+import type { Buffers } from './buffers.ts';
 import type { Kernels } from './kernels.ts';
 import { columnsOf, type Matrix, type Operations, rowsOf } from './operations.ts';
 import type { Weights } from './tower.ts';
-import { type Buffers, createAttention } from './transformer.ts';
+import { createAttention } from './transformer.ts';
 
 export type Pooling = ImageArchitecture['pooling'] | TextArchitecture['pooling'];
 

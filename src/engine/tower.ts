@@ -4,19 +4,13 @@
  */
 import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
+import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
 import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { padInputs, type TensorSpec } from './tensors.ts';
-import {
-  type Block,
-  type Buffers,
-  createTransformer,
-  planBuffers,
-  type Sequence,
-  type TransformerShape,
-} from './transformer.ts';
+import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
 import { locateTensors, type ModelFile } from './weights.ts';
 
 export interface TowerSpec {

@@ -12,17 +12,9 @@
  * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded with it or before.
  */
 import type { TransformerArchitecture } from '../clip/architecture.ts';
-import type { Kernels, MemoryPlan } from './kernels.ts';
-import {
-  columnsOf,
-  type Linear,
-  type Matrix,
-  type Norm,
-  type Operations,
-  outputsOf,
-  roomFor,
-  rowsOf,
-} from './operations.ts';
+import type { Buffers } from './buffers.ts';
+import type { Kernels } from './kernels.ts';
+import { columnsOf, type Linear, type Matrix, type Norm, type Operations, outputsOf, rowsOf } from './operations.ts';
 
 export interface Block {
   norm1: Norm;
@@ -50,71 +42,18 @@ export interface Sequence {
   wanted: Rows;
 }
 
-/** @returns how many rows of `buffers.x` a batch has */
-export const rowsIn = (batch: readonly Sequence[]): number =>
-  batch.reduce((rows, { known, tokens }) => rows + tokens - known, 0);
-
-/** The activations of up to `maxRows` tokens. */
-export interface Buffers {
-  /** [rows, width], the residual stream */
-  x: Matrix;
-  /** [rows, width] */
-  normed: Matrix;
-  /**
-   * What lives only before, in or after a block's attention or in its MLP: `qkv` and `attended` lie there, then the MLP's
-   * hidden layer [rows, mlp].
-   */
-  wide: number;
-  /** [rows, 3 · width]: queries, keys, values */
-  qkv: Matrix;
-  /** [rows, width], all heads side by side */
-  attended: Matrix;
-  /** If causal, for each block [maxTokens, 2 · width]: keys and values of the tokens of the sequence before. */
-  kept: readonly Matrix[];
-  /** of one head of one sequence */
-  attention: { keys: number; keyScales: number; values: number; valueScales: number; zeros: number; scratch: number };
-}
-
-/** @param wideBytes what else `wide` must have room for */
-export function planBuffers(
-  plan: MemoryPlan,
-  { layers, width, heads, mlp, causal }: TransformerShape,
-  { maxTokens, maxRows, wideBytes }: { maxTokens: number; maxRows: number; wideBytes: number },
-): Buffers {
-  const rows = roomFor(maxRows);
-  const tokens = roomFor(maxTokens);
-  const headDim = width / heads;
-  const matrix = (at: number, rows: number, columns: number): Matrix => ({ at, rows, columns, stride: columns * 4 });
-  const take = (rows: number, columns: number) => matrix(plan.take(rows * columns * 4), rows, columns);
-  const wide = plan.take(Math.max(rows * Math.max(mlp, 4 * width) * 4, wideBytes));
-  return {
-    x: take(rows, width),
-    normed: take(rows, width),
-    wide,
-    qkv: matrix(wide, rows, 3 * width),
-    attended: matrix(wide + rows * 3 * width * 4, rows, width),
-    kept: Array.from({ length: causal ? layers : 0 }, () => take(tokens, 2 * width)),
-    attention: {
-      keys: plan.take(tokens * headDim * 2),
-      keyScales: plan.take(tokens * 4),
-      values: plan.take(tokens * headDim * 2),
-      valueScales: plan.take(tokens * 4),
-      zeros: plan.take(32),
-      scratch: plan.take(24 * tokens + 8 * headDim + 64),
-    },
-  };
-}
-
 /** A sequence and its first row. */
 type Segment = Sequence & { first: number };
 
-function segmentsOf(batch: readonly Sequence[]): Segment[] {
-  let next = 0;
-  return batch.map((sequence) => {
-    const first = next;
-    next += sequence.tokens - sequence.known;
+/** @returns the batch and how many rows it has */
+function layOut(batch: readonly Sequence[]): { segments: Segment[]; rows: number } {
+  let rows = 0;
+  const segments = batch.map((sequence) => {
+    const first = rows;
+    rows += sequence.tokens - sequence.known;
     return { ...sequence, first };
   });
+  return { segments, rows };
 }
 
 export interface AttentionInputs {
@@ -136,12 +75,13 @@ export function createAttention(
   const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
   return ({ queries, keysValues, position }: AttentionInputs, out: Matrix): void => {
     const [causal, first] = [position !== undefined, position ?? 0];
+    const { at: q, stride: qStride, rows } = queries;
+    const { at: kv, stride, rows: tokens } = keysValues;
     for (let head = 0; head < heads; head++) {
-      const [q, k, to] = [queries, keysValues, out].map((m) => columnsOf(m, head * headDim, headDim));
-      const v = columnsOf(keysValues, width + head * headDim, headDim);
-      kernels.packKeys(k.at, k.stride, k.rows, headDim, keys, keyScales);
-      kernels.packValues(v.at, v.stride, v.rows, headDim, values, valueScales);
-      kernels.attend(q.at, q.stride, q.rows, first, causal, k.rows, headDim, ...packed, to.at, to.stride);
+      const column = head * headDim * 4;
+      kernels.packKeys(kv + column, stride, tokens, headDim, keys, keyScales);
+      kernels.packValues(kv + width * 4 + column, stride, tokens, headDim, values, valueScales);
+      kernels.attend(q + column, qStride, rows, first, causal, tokens, headDim, ...packed, out.at + column, out.stride);
     }
   };
 }
@@ -223,7 +163,7 @@ export function createTransformer(
     return wanted;
   }
 
-  /** In place: no row goes further down. @returns how many there are */
+  /** In place: rows only move towards the first. @returns how many there are */
   function gatherWanted({ at, stride }: Matrix, segments: readonly Segment[]): number {
     let to = 0;
     for (const { first, known, wanted } of segments) {
@@ -239,8 +179,7 @@ export function createTransformer(
    * @returns [all that is wanted, width]: the first rows of `buffers.x`, sequence by sequence; the others are garbage then
    */
   return (batch: readonly Sequence[]): Matrix => {
-    const segments = segmentsOf(batch);
-    const rows = rowsIn(batch);
+    const { segments, rows } = layOut(batch);
     // products come in fours: what fills up the last four must not pile up from call to call
     memory.fill(0, x.at + rows * x.stride, x.at + (rows + 3) * x.stride);
     const last = blocks.length - 1;
