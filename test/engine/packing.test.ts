@@ -109,19 +109,33 @@ describe.each(Object.entries(SPECS))('texts: %s', (_, spec) => {
   it('none', async () => expect(await (await load()).encodeTexts([])).toEqual([]));
 });
 
-it('what texts begin with alike is computed once: a group takes more of them', async () => {
+describe('what texts begin with alike is computed once, so that a group of 128 rows takes more of them', async () => {
   const model = inMemory(randomModel(textTensors(architecture, textSpec)));
+  let turns = 0;
+  const encoder = await loadTextEncoder(textSpec, model, async () => turns++);
   const turnsFor = async (texts: readonly TokenIds[]) => {
-    let turns = 0;
-    const encoder = await loadTextEncoder(textSpec, model, async () => turns++);
+    turns = 0;
     await encoder.encodeTexts(texts);
     return turns;
   };
-  const last = Array.from({ length: 40 }, (_, i) => i);
-  const alike = last.map((i) => ids(...Array(9).fill(3), i, END));
-  const unlike = last.map((i) => ids(i, ...Array(9).fill(3), END));
-  expect(await turnsFor(shuffled(alike))).toBe(0); // 9 + 40 · 2 rows
-  expect(await turnsFor(unlike)).toBe(3); // 40 · 11 rows
+  /** 11 tokens, the last three of them the text's own */
+  const prompts = (template: number, count: number) =>
+    Array.from({ length: count }, (_, label) => ids(...Array(8).fill(template), label, 7, END));
+
+  it('nothing alike', async () => {
+    const texts = Array.from({ length: 25 }, (_, label) => ids(label, ...Array(9).fill(3), END));
+    expect(await turnsFor(texts)).toBe(2); // 25 · 11 rows
+  });
+
+  it('several templates, in any order', async () => {
+    expect(await turnsFor(shuffled([...prompts(1, 18), ...prompts(2, 18)]))).toBe(0); // 2 · (8 + 18 · 3) rows
+  });
+
+  it('with the last text of the list before', async () => {
+    await encoder.encodeTexts([ids(5)]);
+    expect(await turnsFor(prompts(1, 42))).toBe(1); // 8 + 42 · 3 rows
+    expect(await turnsFor(prompts(1, 42))).toBe(0); // 42 · 3 rows
+  });
 });
 
 describe.each(['cls', 'mean', 'attention'] as const)('images, pooling %s', (pooling) => {
