@@ -14,6 +14,9 @@ export interface ClipImageEncoder {
 }
 
 export interface ClipTextEncoder {
-  /** The same ids give the same embedding, whatever else was encoded before. */
-  encodeText(tokenIds: TokenIds): Promise<Embedding>;
+  /**
+   * In order. The same ids give the same embedding, to the last bit, whatever else is encoded with them or was before.
+   * A long list lets other work have its turn in between.
+   */
+  encodeTexts(texts: readonly TokenIds[]): Promise<Embedding[]>;
 }

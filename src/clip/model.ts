@@ -40,11 +40,29 @@ export interface ModelParts {
 
 export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
   const textCache = createLru<TextEmbedding>(parts.textCacheBytes, () => manifest.embeddingDim * 4 + TEXT_OVERHEAD);
-  const encode = async (text: string): Promise<TextEmbedding> => {
+
+  /** Those that are remembered, and all others in one call of the encoder. */
+  async function embed(texts: ReadonlySet<string>): Promise<Map<string, TextEmbedding>> {
+    const embeddings = new Map<string, TextEmbedding>();
+    const unknown: string[] = [];
+    for (const text of texts) {
+      const known = textCache.get(text);
+      if (known) embeddings.set(text, known);
+      else unknown.push(text);
+    }
+    if (unknown.length === 0) return embeddings;
     const { encoder, tokenizer } = await parts.textEncoder();
-    const { tokenIds, truncated } = tokenizer.encode(text);
-    return { embedding: await encoder.encodeText(tokenIds), tokens: tokenIds.length, truncated };
-  };
+    const tokenised = unknown.map((text) => tokenizer.encode(text));
+    const encoded = await encoder.encodeTexts(tokenised.map(({ tokenIds }) => tokenIds));
+    for (const [i, text] of unknown.entries()) {
+      const { tokenIds, truncated } = tokenised[i];
+      const embedding = { embedding: encoded[i], tokens: tokenIds.length, truncated };
+      if (text.length <= LONGEST_REMEMBERED) textCache.set(text, embedding);
+      embeddings.set(text, embedding);
+    }
+    return embeddings;
+  }
+
   return {
     manifest,
     async embedImage(bytes, measure) {
@@ -61,14 +79,8 @@ export function createModel(manifest: ModelManifest, parts: ModelParts): Model {
         );
       }
       return measure('encode', async () => {
-        const embeddings: TextEmbedding[] = [];
-        for (const text of texts) {
-          const known = textCache.get(text);
-          const embedding = known ?? (await encode(text));
-          if (!known && text.length <= LONGEST_REMEMBERED) textCache.set(text, embedding);
-          embeddings.push(embedding);
-        }
-        return embeddings;
+        const embeddings = await embed(new Set(texts));
+        return texts.map((text) => embeddings.get(text)!);
       });
     },
   };

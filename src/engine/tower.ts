@@ -4,26 +4,23 @@
  */
 import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
+import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
 import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
-import { createOperations, type Linear, type Matrix, type Norm, type Operations, roomFor } from './operations.ts';
+import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { padInputs, type TensorSpec } from './tensors.ts';
-import {
-  type Block,
-  type Buffers,
-  createTransformer,
-  planBuffers,
-  type Sequence,
-  type TransformerShape,
-} from './transformer.ts';
+import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
 import { locateTensors, type ModelFile } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
   pooling: Pooling;
   embeddingDim: number;
+  /** of a sequence */
   maxTokens: number;
+  /** of a batch */
+  maxRows: number;
   tensors: readonly TensorSpec[];
   /** bytes that the embedding needs: `wide` before the first block runs, `input` for what JavaScript hands over */
   room: { wide: number; input: number };
@@ -39,8 +36,11 @@ export interface Tower {
   input: number;
   memory: ArrayBuffer;
   weights: Weights;
-  /** The embedding of the tokens in `buffers.x`. @throws EngineError if a number on the way was none */
-  finish(sequence: Sequence): Embedding;
+  /**
+   * The embeddings of the sequences whose tokens are in `buffers.x`.
+   * @throws EngineError if a number on the way was none
+   */
+  finish(batch: readonly Sequence[]): Embedding[];
 }
 
 /** Where the file's tensors are, by name. */
@@ -66,17 +66,13 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const kernels = instantiateKernels();
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
-  const { shape, embeddingDim, maxTokens, room } = spec;
-  const buffers = planBuffers(plan, shape, { maxTokens, wideBytes: room.wide });
+  const { shape, embeddingDim, maxTokens, maxRows, room } = spec;
+  const rows = roomFor(maxRows);
+  const wideBytes = Math.max(room.wide, rows * embeddingDim * 4);
+  const buffers = planBuffers(plan, shape, { maxTokens, maxRows, wideBytes });
   const input = plan.take(Math.max(packedBytes(spec), room.input));
-  const scales = plan.take(roomFor(Math.max(maxTokens, spec.embeddingProduct?.rows ?? 0)) * 4);
+  const scales = plan.take(rows * 4);
   const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
-  const embedding: Matrix = {
-    at: plan.take(4 * embeddingDim * 4),
-    rows: 1,
-    columns: embeddingDim,
-    stride: embeddingDim * 4,
-  };
   const memory = plan.allocate();
 
   const bytes = new Uint8Array(memory, fileAt, file.bytes);
@@ -94,18 +90,20 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
     input,
     memory,
     weights,
-    finish(sequence) {
-      const pooled = pool(transformer(sequence));
-      if (projection) operations.linear(pooled, projection, embedding);
-      return unitVector(new Float32Array(memory, (projection ? embedding : pooled).at, embeddingDim));
+    finish(batch) {
+      const pooled = pool(transformer(batch), batch.length);
+      const projected = { at: buffers.wide, rows: batch.length, columns: embeddingDim, stride: embeddingDim * 4 };
+      if (projection) operations.linear(pooled, projection, projected);
+      const embeddings = projection ? projected : pooled;
+      return batch.map((_, i) => unitVector(new Float32Array(memory, rowsOf(embeddings, i, 1).at, embeddingDim)));
     },
   };
 }
 
 /** For the largest product's left side in int16. */
-function packedBytes({ shape, maxTokens, embeddingProduct }: TowerSpec): number {
+function packedBytes({ shape, maxRows, embeddingProduct }: TowerSpec): number {
   const own = embeddingProduct ? roomFor(embeddingProduct.rows) * padInputs(embeddingProduct.inputs) : 0;
-  return 2 * Math.max(own, roomFor(maxTokens) * padInputs(Math.max(shape.width, shape.mlp)));
+  return 2 * Math.max(own, roomFor(maxRows) * padInputs(Math.max(shape.width, shape.mlp)));
 }
 
 function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noBias: number): Weights {

@@ -5,23 +5,16 @@
  *   x += out(attention(qkv(norm1(x))))
  *   x += fc2(activation(fc1(norm2(x))))
  *
+ * Many sequences go through it at once: their tokens are the rows of one product, and attention takes each for itself.
  * Mostly one token's output is asked for, so in the last block everything but keys and values is computed for it alone.
  * Where tokens see only what comes before them, those that a sequence begins with like the one before it need not be
  * computed again: their keys and values are still there.
- * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded.
+ * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded with it or before.
  */
 import type { TransformerArchitecture } from '../clip/architecture.ts';
-import type { Kernels, MemoryPlan } from './kernels.ts';
-import {
-  columnsOf,
-  type Linear,
-  type Matrix,
-  type Norm,
-  type Operations,
-  outputsOf,
-  roomFor,
-  rowsOf,
-} from './operations.ts';
+import type { Buffers } from './buffers.ts';
+import type { Kernels } from './kernels.ts';
+import { columnsOf, type Linear, type Matrix, type Norm, type Operations, outputsOf, rowsOf } from './operations.ts';
 
 export interface Block {
   norm1: Norm;
@@ -40,59 +33,56 @@ export interface Rows {
   count: number;
 }
 
+/** One of a batch: its tokens from `known` on are rows of `buffers.x`, after those of the sequence before it. */
 export interface Sequence {
+  /** So many tokens are those of the sequence before, in this batch or the last. Only if causal; at most `wanted.first`. */
   known: number;
   tokens: number;
-  /** whose output is asked for */
+  /** the tokens whose output is asked for */
   wanted: Rows;
 }
 
-/** The activations of up to `maxTokens` tokens. */
-export interface Buffers {
-  /** [tokens, width], the residual stream */
-  x: Matrix;
-  /** [tokens, width] */
-  normed: Matrix;
-  /** [tokens, width], all heads side by side */
-  attended: Matrix;
-  /** [tokens, width] */
-  queries: Matrix;
-  /** [tokens, 2 · width], keys then values: one for each block that keeps them, or one for all */
-  keysValues: readonly Matrix[];
-  /** bytes for [tokens, mlp] */
-  wide: number;
-  attention: { keys: number; keyScales: number; values: number; valueScales: number; zeros: number; scratch: number };
+/** A sequence and its first row. */
+type Segment = Sequence & { first: number };
+
+/** @returns the batch and how many rows it has */
+function layOut(batch: readonly Sequence[]): { segments: Segment[]; rows: number } {
+  let rows = 0;
+  const segments = batch.map((sequence) => {
+    const first = rows;
+    rows += sequence.tokens - sequence.known;
+    return { ...sequence, first };
+  });
+  return { segments, rows };
 }
 
-/** @param wideBytes what else `wide` must have room for */
-export function planBuffers(
-  plan: MemoryPlan,
-  { layers, width, heads, mlp, causal }: TransformerShape,
-  { maxTokens, wideBytes }: { maxTokens: number; wideBytes: number },
-): Buffers {
-  const rows = roomFor(maxTokens);
+export interface AttentionInputs {
+  /** [queries, width], scaled */
+  queries: Matrix;
+  /** [tokens, 2 · width] */
+  keysValues: Matrix;
+  /** which token the first query is, if queries see only the tokens up to their own; undefined: they see all */
+  position: number | undefined;
+}
+
+/** @returns a function that writes softmax(q · kᵀ) · v of one sequence, its heads side by side, to `out` [queries, width] */
+export function createAttention(
+  kernels: Kernels,
+  { width, heads }: TransformerArchitecture,
+  { attention: { keys, keyScales, values, valueScales, zeros, scratch } }: Buffers,
+) {
   const headDim = width / heads;
-  const matrix = (columns: number): Matrix => ({
-    at: plan.take(rows * columns * 4),
-    rows,
-    columns,
-    stride: columns * 4,
-  });
-  return {
-    x: matrix(width),
-    normed: matrix(width),
-    attended: matrix(width),
-    queries: matrix(width),
-    keysValues: Array.from({ length: causal ? layers : 1 }, () => matrix(2 * width)),
-    wide: plan.take(Math.max(rows * mlp * 4, wideBytes)),
-    attention: {
-      keys: plan.take(rows * headDim * 2),
-      keyScales: plan.take(rows * 4),
-      values: plan.take(rows * headDim * 2),
-      valueScales: plan.take(rows * 4),
-      zeros: plan.take(32),
-      scratch: plan.take(24 * rows + 8 * headDim + 64),
-    },
+  const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
+  return ({ queries, keysValues, position }: AttentionInputs, out: Matrix): void => {
+    const [causal, first] = [position !== undefined, position ?? 0];
+    const { at: q, stride: qStride, rows } = queries;
+    const { at: kv, stride, rows: tokens } = keysValues;
+    for (let head = 0; head < heads; head++) {
+      const column = head * headDim * 4;
+      kernels.packKeys(kv + column, stride, tokens, headDim, keys, keyScales);
+      kernels.packValues(kv + width * 4 + column, stride, tokens, headDim, values, valueScales);
+      kernels.attend(q + column, qStride, rows, first, causal, tokens, headDim, ...packed, out.at + column, out.stride);
+    }
   };
 }
 
@@ -102,58 +92,98 @@ export function createTransformer(
   { buffers, blocks }: { buffers: Buffers; blocks: readonly Block[] },
 ) {
   const { linear, addLinear, layerNorm, activate } = operations;
-  const { width, heads, mlp, causal } = shape;
+  const { width, mlp, causal } = shape;
+  const { x, normed, qkv, attended } = buffers;
+  const queries = columnsOf(qkv, 0, width);
+  const keysValues = columnsOf(qkv, width, 2 * width);
+  const attention = createAttention(kernels, shape, buffers);
+  const memory = new Uint8Array(kernels.memory.buffer);
 
-  /** One head after the other: softmax(q · kᵀ) · v of the tokens `first` … `first + count − 1`, into `attended`. */
-  function attention(keysValues: Matrix, { first, count }: Rows): void {
-    const headDim = width / heads;
-    const { keys, keyScales, values, valueScales, zeros, scratch } = buffers.attention;
-    const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
-    for (let head = 0; head < heads; head++) {
-      const q = columnsOf(rowsOf(buffers.queries, first, count), head * headDim, headDim);
-      const k = columnsOf(keysValues, head * headDim, headDim);
-      const v = columnsOf(keysValues, width + head * headDim, headDim);
-      const out = columnsOf(rowsOf(buffers.attended, first, count), head * headDim, headDim);
-      kernels.packKeys(k.at, k.stride, k.rows, headDim, keys, keyScales);
-      kernels.packValues(v.at, v.stride, v.rows, headDim, values, valueScales);
-      kernels.attend(q.at, q.stride, count, first, causal, k.rows, headDim, ...packed, out.at, out.stride);
+  /** The keys and values of a sequence's tokens, together with those that it has from the sequence before. */
+  function keysValuesOf(block: number, { first, known, tokens }: Segment): Matrix {
+    const own = rowsOf(keysValues, first, tokens - known);
+    if (!causal) return own;
+    const all = rowsOf(buffers.kept[block], 0, tokens);
+    for (let i = 0; i < own.rows; i++) {
+      const from = own.at + i * own.stride;
+      memory.copyWithin(all.at + (known + i) * all.stride, from, from + all.stride);
     }
+    return all;
   }
 
-  /** Keys and values of the tokens `fresh`, whose rows of x are those of the block before; all else of `wanted` only. */
-  function runBlock(i: number, { tokens, fresh, wanted }: { tokens: number; fresh: Rows; wanted: Rows }): void {
-    const { norm1, qkv, out, norm2, fc1, fc2 } = blocks[i];
-    const keysValues = rowsOf(buffers.keysValues[i % buffers.keysValues.length], 0, tokens);
-    const of = ({ first, count }: Rows, m: Matrix) => rowsOf(m, first, count);
-    const { x, normed, queries, attended } = buffers;
-    const hidden: Matrix = { at: buffers.wide, rows: wanted.count, columns: mlp, stride: 4 * mlp };
+  /** Attention of a sequence's `tokens`, whose queries are the rows of `qkv` from `row` on, into the same of `attended`. */
+  function attend(block: number, segment: Segment, { row, tokens }: { row: number; tokens: Rows }): void {
+    const inputs = {
+      queries: rowsOf(queries, row, tokens.count),
+      keysValues: keysValuesOf(block, segment),
+      position: causal ? tokens.first : undefined,
+    };
+    attention(inputs, rowsOf(attended, row, tokens.count));
+  }
 
-    layerNorm(of(fresh, x), norm1, of(fresh, normed));
-    linear(of(fresh, normed), outputsOf(qkv, width, 2 * width), of(fresh, keysValues));
-    linear(of(wanted, normed), outputsOf(qkv, 0, width), of(wanted, queries));
-    attention(keysValues, wanted);
-    addLinear(of(wanted, attended), out, of(wanted, x));
-
-    layerNorm(of(wanted, x), norm2, of(wanted, normed));
-    linear(of(wanted, normed), fc1, hidden);
+  /** What follows attention, of the first `rows` of x. */
+  function finishBlock({ out, norm2, fc1, fc2 }: Block, rows: number): void {
+    const of = (m: Matrix) => rowsOf(m, 0, rows);
+    const hidden: Matrix = { at: buffers.wide, rows, columns: mlp, stride: mlp * 4 };
+    addLinear(of(attended), out, of(x));
+    layerNorm(of(x), norm2, of(normed));
+    linear(of(normed), fc1, hidden);
     activate(hidden);
-    addLinear(hidden, fc2, of(wanted, x));
+    addLinear(hidden, fc2, of(x));
+  }
+
+  function runBlock(i: number, segments: readonly Segment[], rows: number): void {
+    const of = (m: Matrix) => rowsOf(m, 0, rows);
+    layerNorm(of(x), blocks[i].norm1, of(normed));
+    linear(of(normed), blocks[i].qkv, of(qkv));
+    for (const segment of segments) {
+      const { first: row, known, tokens } = segment;
+      attend(i, segment, { row, tokens: { first: known, count: tokens - known } });
+    }
+    finishBlock(blocks[i], rows);
   }
 
   /**
-   * @param known so many tokens are as in the call before: only possible if causal, and at most `wanted.first`
-   * @param tokens how long the sequence is; the rows of `buffers.x` from `known` on hold embeddings
-   * @param wanted the tokens whose output is asked for
-   * @returns [wanted.count, width], rows of `buffers.x`; the other rows are garbage then
+   * The same for the keys and values of all tokens, and all else of those that are wanted.
+   * @returns how many these are: the first rows of x
    */
-  return ({ known, tokens, wanted }: Sequence): Matrix => {
-    const x = buffers.x;
-    // products come in fours: what fills up the last four must not pile up from call to call
-    new Uint8Array(kernels.memory.buffer, x.at + tokens * x.stride, (x.rows - tokens) * x.stride).fill(0);
-    const fresh = { first: known, count: tokens - known };
-    for (let i = 0; i < blocks.length; i++) {
-      runBlock(i, { tokens, fresh, wanted: i === blocks.length - 1 ? wanted : fresh });
+  function runLastBlock(i: number, segments: readonly Segment[], rows: number): number {
+    const of = (m: Matrix) => rowsOf(m, 0, rows);
+    layerNorm(of(x), blocks[i].norm1, of(normed));
+    linear(of(normed), outputsOf(blocks[i].qkv, width, 2 * width), of(keysValues));
+    const wanted = gatherWanted(x, segments);
+    gatherWanted(normed, segments);
+    linear(rowsOf(normed, 0, wanted), outputsOf(blocks[i].qkv, 0, width), rowsOf(queries, 0, wanted));
+    let row = 0;
+    for (const segment of segments) {
+      attend(i, segment, { row, tokens: segment.wanted });
+      row += segment.wanted.count;
     }
-    return rowsOf(x, wanted.first, wanted.count);
+    finishBlock(blocks[i], wanted);
+    return wanted;
+  }
+
+  /** In place: rows only move towards the first. @returns how many there are */
+  function gatherWanted({ at, stride }: Matrix, segments: readonly Segment[]): number {
+    let to = 0;
+    for (const { first, known, wanted } of segments) {
+      const from = at + (first + wanted.first - known) * stride;
+      memory.copyWithin(at + to * stride, from, from + wanted.count * stride);
+      to += wanted.count;
+    }
+    return to;
+  }
+
+  /**
+   * @param batch at most `maxRows` rows of `buffers.x`, which hold embeddings
+   * @returns [all that is wanted, width]: the first rows of `buffers.x`, sequence by sequence; the others are garbage then
+   */
+  return (batch: readonly Sequence[]): Matrix => {
+    const { segments, rows } = layOut(batch);
+    // products come in fours: what fills up the last four must not pile up from call to call
+    memory.fill(0, x.at + rows * x.stride, x.at + (rows + 3) * x.stride);
+    const last = blocks.length - 1;
+    for (let i = 0; i < last; i++) runBlock(i, segments, rows);
+    return rowsOf(x, 0, runLastBlock(last, segments, rows));
   };
 }

@@ -7,6 +7,7 @@ import { loadImageEncoder } from '../engine/image-encoder.ts';
 import { loadTextEncoder } from '../engine/text-encoder.ts';
 import type { ModelFile } from '../engine/weights.ts';
 import { type BundleParts, bytesOf, type OpenFile, readBundleInto } from './bundle.ts';
+import { nextTurn } from './next-turn.ts';
 
 /** What of a manifest runs on the engine. */
 export type OnEngine<Manifest> = Extract<Manifest, { runtime: 'engine' }>;
@@ -44,5 +45,5 @@ export function createEngineTextEncoder(
   const file = modelFile(openFile, { folder: id, parts: files });
   const { vocabularySize, endOfText } = tokenizer;
   const spec = { architecture, contextLength, vocabularySize, endOfText, padId, embeddingDim };
-  return asModelUnavailable(id, loadTextEncoder(spec, file));
+  return asModelUnavailable(id, loadTextEncoder(spec, file, nextTurn));
 }

@@ -7,6 +7,7 @@ import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
 import type { ClipImageEncoder, ClipTextEncoder, Embedding } from '../clip/encoders.ts';
 import { ClipError } from '../clip/errors.ts';
+import { nextTurn } from './next-turn.ts';
 
 // onnxruntime-web has no way to be given a compiled module. It instantiates `wasmBinary`, so that gets a value that
 // only this hook knows, and the hook answers with the module; every other call passes through.
@@ -51,7 +52,6 @@ async function alone<T>(work: () => Promise<T>): Promise<T> {
 
 const RUNS_A_TURN = 8;
 const PATIENCE_MS = 30_000;
-const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 async function createSession(model: Uint8Array): Promise<ort.InferenceSession> {
   try {
@@ -116,9 +116,13 @@ export async function createOnnxTextEncoder(
 ): Promise<ClipTextEncoder> {
   const session = await createSession(model);
   return {
-    encodeText(tokenIds) {
-      const tensor = new ort.Tensor('int32', tokenIds, [1, tokenIds.length]);
-      return run(session, { input: 'input_ids', output: 'text_embeds' }, { tensor, embeddingDim });
+    async encodeTexts(texts) {
+      const embeddings: Embedding[] = [];
+      for (const tokenIds of texts) {
+        const tensor = new ort.Tensor('int32', tokenIds, [1, tokenIds.length]);
+        embeddings.push(await run(session, { input: 'input_ids', output: 'text_embeds' }, { tensor, embeddingDim }));
+      }
+      return embeddings;
     },
   };
 }

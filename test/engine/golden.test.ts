@@ -5,6 +5,7 @@ import { field } from '../../src/clip/checked-json.ts';
 import { cosines } from '../../src/clip/embedding.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
+import { nextTurn } from '../../src/runtime/next-turn.ts';
 import { goldenJson, goldenTensors, readBytes } from '../golden.ts';
 import { inMemory } from './random-model.ts';
 
@@ -39,9 +40,13 @@ describe.each(cases)('$name: $why', ({ name, embeddingDim, image, text, ids }) =
 
   it('texts', async () => {
     const architecture = parseTextArchitecture(field(text.architecture));
-    const encoder = await loadTextEncoder({ padId: null, ...text, architecture, embeddingDim }, model(text.file));
-    for (const [i, tokens] of ids.entries()) {
-      const embedding = await encoder.encodeText(Int32Array.from(tokens));
+    const encoder = await loadTextEncoder(
+      { padId: null, ...text, architecture, embeddingDim },
+      model(text.file),
+      nextTurn,
+    );
+    const embeddings = await encoder.encodeTexts(ids.map((tokens) => Int32Array.from(tokens)));
+    for (const [i, embedding] of embeddings.entries()) {
       expect(cosines(embedding, golden(`${name}/texts`).data)[i], `text ${i}`).toBeGreaterThan(LEAST_COSINE);
     }
   });

@@ -24,7 +24,7 @@ export async function encodeText(context: Context, { runs, prompts }: { runs: nu
   const results: { tokens: number; ms: number[] }[] = [];
   for (const prompt of prompts) {
     const { tokenIds } = tokenizer.encode(prompt);
-    results.push({ tokens: tokenIds.length, ms: await sample(runs, () => encoder.encodeText(tokenIds)) });
+    results.push({ tokens: tokenIds.length, ms: await sample(runs, () => encoder.encodeTexts([tokenIds])) });
   }
   return results;
 }
