@@ -16,10 +16,10 @@ SIZE = 32
 WIDTH = 32
 
 
-def save_random_clip(folder: Path, seed: int = 0) -> Path:
-    """Two layers of width 32 in each encoder; the vocabulary is CLIP's, since the tokenizer is."""
+def save_random_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
+    """Two layers in each encoder; the vocabulary is CLIP's, since the tokenizer is."""
     torch.manual_seed(seed)
-    tower = {"hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tower = {"hidden_size": width, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     tokens = {"bos_token_id": 49406, "eos_token_id": 49407}
     config = CLIPConfig(
         text_config={**tower, **tokens, "vocab_size": 49408, "projection_dim": WIDTH},

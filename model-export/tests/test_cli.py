@@ -56,7 +56,7 @@ def test_help_shows_an_example(command: str) -> None:
 def test_export_labels_and_verify(
     checkpoint: Path, texts: dict[str, Path], photos: list[str | Path], tmp_path: Path
 ) -> None:
-    out, loose = tmp_path / "models" / "colours-1", ["--max-top1-loss", "1"]
+    out, loose = tmp_path / "models" / "colours-1", ["--max-top1-loss", "1", "--runtime", "onnx"]
     sets = ["--labels", f"one={texts['labels']}:{texts['one']}", "--labels", f"two={texts['labels']}:{texts['two']}"]
     facts = ["--id", "colours-1", "--title", "Colours", "--license", "none", "--source-name", "example/colours"]
     result = run("export", checkpoint, *facts, "--out", out, *sets, *photos, *loose)
@@ -163,11 +163,36 @@ def test_manifest_is_plain_json(bundle: Path) -> None:
 
 def test_layers_may_stay_float(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "models/x"
-    result = run("export", checkpoint, "--id", "x", "--out", out, "--keep-float", "2")
+    result = run("export", checkpoint, "--id", "x", "--out", out, "--runtime", "onnx", "--keep-float", "2")
     assert result.exit_code == 0, result.output
     for name in ("image", "text"):
         nodes = onnx.load(out / f"{name}.onnx").graph.node
         assert sum(node.op_type == "MatMulInteger" for node in nodes) == 2 * 6 + 1 - 2
+
+
+@pytest.mark.parametrize(("options", "runtime"), [([], "engine"), (["--runtime", "onnx"], "onnx")])
+def test_the_engine_unless_another_is_asked_for(
+    checkpoint: Path, tmp_path: Path, options: list[str], runtime: str
+) -> None:
+    out = tmp_path / "models/x"
+    result = run("export", checkpoint, "--id", "x", "--out", out, *options)
+    assert result.exit_code == 0, result.output
+    assert "cannot run" not in result.output
+    manifest = read_manifest(out)
+    assert (manifest["image"]["runtime"], manifest["text"]["runtime"]) == (runtime, runtime)
+
+
+def test_onnx_for_what_the_engine_cannot_run(tmp_path: Path) -> None:
+    checkpoint, out = save_random_clip(tmp_path / "odd", width=36), tmp_path / "models/x"
+    asked = run("export", checkpoint, "--id", "x", "--out", out, "--runtime", "engine")
+    assert asked.exit_code == 1
+    assert "failed: image encoder: the width 36 is not a multiple of 8" in asked.output
+    assert not out.exists()
+    result = run("export", checkpoint, "--id", "x", "--out", out)
+    assert result.exit_code == 0, result.output
+    expected = "--runtime onnx, for the engine cannot run this: image encoder: the width 36 is not a multiple of 8"
+    assert expected in result.output
+    assert read_manifest(out)["image"]["runtime"] == "onnx"
 
 
 def test_export_for_the_engine(

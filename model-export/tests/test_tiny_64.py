@@ -1,4 +1,4 @@
-"""The committed bundle, as it is in the repository: without its checkpoint, which is not."""
+"""The committed bundles, as they are in the repository: without their checkpoint, which is not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from clip_export.label_set import embed_labels, read_label_set, read_lines
 from clip_export.manifest import PART_BYTES, files_of, read_manifest, read_parts
 from clip_export.preprocess import pixel_values
 from clip_export.tolerance import Tolerance
-from clip_export.verify import check_quality
+from clip_export.verify import check_quality, noise
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLE = REPOSITORY / "public/models/tiny-64"
+ONNX_BUNDLE = REPOSITORY / "test/fixtures/onnx/models/tiny-64-onnx"
 LABEL_SETS = {"imagenet-200": ("a-photo-of-a", 200), "cifar-10": ("simple-7", 10)}
 
 
@@ -28,20 +29,35 @@ def manifest() -> dict[str, Any]:
     return read_manifest(BUNDLE)
 
 
-def test_files(manifest: dict[str, Any]) -> None:
-    listed = {entry["path"] for entry in files_of(manifest)}
-    assert listed | {"model.json", "README.md"} == {
-        path.relative_to(BUNDLE).as_posix() for path in BUNDLE.rglob("*") if path.is_file()
+@pytest.fixture(scope="module")
+def onnx_manifest() -> dict[str, Any]:
+    return read_manifest(ONNX_BUNDLE)
+
+
+@pytest.mark.parametrize(("bundle", "beside"), [(BUNDLE, {"README.md"}), (ONNX_BUNDLE, set())])
+def test_files(bundle: Path, beside: set[str]) -> None:
+    entries = files_of(read_manifest(bundle))
+    assert {entry["path"] for entry in entries} | {"model.json"} | beside == {
+        path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()
     }
-    assert all(entry["bytes"] <= PART_BYTES for entry in files_of(manifest))
-    assert sum(entry["bytes"] for entry in files_of(manifest)) < 27.5e6
+    assert all(entry["bytes"] <= PART_BYTES for entry in entries)
+    assert sum(entry["bytes"] for entry in entries) < 27.5e6
 
 
-def test_graphs_are_plain_onnx(manifest: dict[str, Any]) -> None:
+def test_the_default_runs_on_the_engine(manifest: dict[str, Any], onnx_manifest: dict[str, Any]) -> None:
+    for tower in ("image", "text"):
+        assert (manifest[tower]["runtime"], onnx_manifest[tower]["runtime"]) == ("engine", "onnx")
+
+
+def test_the_onnx_bundle_is_of_the_same_checkpoint(manifest: dict[str, Any], onnx_manifest: dict[str, Any]) -> None:
+    assert onnx_manifest["source"] == manifest["source"]
+    assert onnx_manifest["text"]["tokenizer"] == manifest["text"]["tokenizer"]
+    check_quality(onnx_manifest["quality"], Tolerance())
+
+
+def test_graphs_are_plain_onnx(onnx_manifest: dict[str, Any]) -> None:
     for part in ("image", "text"):
-        if manifest[part]["runtime"] != "onnx":
-            continue
-        model = onnx.load_from_string(read_parts(BUNDLE, manifest[part]["files"]))
+        model = onnx.load_from_string(read_parts(ONNX_BUNDLE, onnx_manifest[part]["files"]))
         assert {node.domain for node in model.graph.node} == {""}
         onnx.checker.check_model(model)
 
@@ -91,7 +107,15 @@ def test_what_was_measured_is_within_the_tolerance(manifest: dict[str, Any]) -> 
 
 def test_engine_weights_cost_next_to_nothing(manifest: dict[str, Any]) -> None:
     for tower, worst in (("image", 0.9995), ("text", 0.999)):
-        measured = manifest["quality"]["parity"][tower].get("engineWeights")
-        if manifest[tower]["runtime"] == "engine":
-            assert measured["cosineMean"] >= 0.9999
-            assert measured["cosineWorst"] >= worst
+        measured = manifest["quality"]["parity"][tower]["engineWeights"]
+        assert measured["cosineMean"] >= 0.9999
+        assert measured["cosineWorst"] >= worst
+
+
+def test_both_bundles_answer_alike(manifest: dict[str, Any], onnx_manifest: dict[str, Any]) -> None:
+    bundles = ((BUNDLE, manifest), (ONNX_BUNDLE, onnx_manifest))
+    pixels = noise(manifest["image"]["size"])[:4]
+    images = [bundle_image_encoder(*bundle)(pixels) for bundle in bundles]
+    texts = [bundle_text_encoder(*bundle)(["a dog", "a photo of a cat."]) for bundle in bundles]
+    for engine, graph in (images, texts):
+        assert (engine * graph).sum(axis=1).min() > 0.995

@@ -75,7 +75,7 @@ async function readPart(
   };
   const stream = (await openFile(path)) ?? fail('is missing');
   let length = 0;
-  for await (const chunk of inLargePieces(stream)) {
+  for await (const chunk of inLargePieces(stream, part.bytes)) {
     if (length + chunk.length > part.bytes) fail(`has more bytes than the ${part.bytes} of its manifest`);
     target.set(chunk, length);
     length += chunk.length;
@@ -92,16 +92,20 @@ type Read = (into: Uint8Array, options: { min: number }) => Promise<{ value?: Ui
 /**
  * The chunks of an asset are of some kB, and each costs a turn of the event loop: in pieces of a MiB a cold start takes
  * a tenth less. A piece is only lent until the next.
+ * @param bytes as many as should come: some streams refuse to be waited on for more than is left
  */
-async function* inLargePieces(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inLargePieces(stream: ReadableStream<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader({ mode: 'byob' });
   const read = reader.read.bind(reader) as unknown as Read;
   let buffer = new ArrayBuffer(PIECE_BYTES);
+  let left = bytes;
   try {
     for (;;) {
-      const { value, done } = await read(new Uint8Array(buffer), { min: PIECE_BYTES });
+      const min = Math.max(1, Math.min(left, PIECE_BYTES));
+      const { value, done } = await read(new Uint8Array(buffer), { min });
       if (value?.length) yield value;
       if (done || !value) return;
+      left -= value.length;
       buffer = value.buffer;
     }
   } finally {

@@ -6,7 +6,7 @@ const absent = () =>
   Promise.reject(
     new ClipError(
       'model_unavailable',
-      'This model needs onnxruntime-web: deploy without its [alias] in wrangler.toml.',
+      'This model needs onnxruntime-web, which is left out here: comment out the two lines of [alias] in wrangler.toml.',
     ),
   );
 

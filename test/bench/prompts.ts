@@ -10,11 +10,15 @@ export async function readMerges(): Promise<Uint16Array> {
   return new Uint16Array(new Uint8Array(file).buffer);
 }
 
-/** Each label is two words of the vocabulary, about as many different words as ImageNet's 1,000 labels have. */
-export function createPrompts(merges: Uint16Array, count = 1000): string[] {
-  const words = tokensOf(merges)
+/** The vocabulary's words, each one token. */
+export const wordsOf = (merges: Uint16Array): string[] =>
+  tokensOf(merges)
     .filter((token) => /^[a-z]{4,}<\/w>$/.test(token))
     .map((token) => token.slice(0, -'</w>'.length));
+
+/** Each label is two words of the vocabulary, about as many different words as ImageNet's 1,000 labels have. */
+export function createPrompts(merges: Uint16Array, count = 1000): string[] {
+  const words = wordsOf(merges);
   const random = createRandom(count);
   const word = () => words[Math.floor(random() * words.length)];
   return Array.from({ length: count }, () => `a photo of a ${word()} ${word()}.`);

@@ -60,7 +60,7 @@ export function contestTable(rows: readonly ContestRow[]): string {
   return align([head, ...lines]);
 }
 
-const decimals = (value: number) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+export const decimals = (value: number) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
 const megabytes = (bytes: number | undefined) => (bytes === undefined ? '' : (bytes / MEBI).toFixed(1));
 
@@ -76,7 +76,7 @@ function isMet({ ms, wasmBytes, peakBytes }: StageRow, goal: Goal): boolean {
 }
 
 /** The first column to the left, the others to the right. */
-function align(lines: readonly string[][]): string {
+export function align(lines: readonly string[][]): string {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   return lines
     .map((line) =>

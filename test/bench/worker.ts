@@ -6,20 +6,23 @@
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
 import { createOpenFile, readFile } from '../../src/runtime/bundle.ts';
 import { decode } from './tasks/decode.ts';
-import { encodeImage, encodeText } from './tasks/encode.ts';
-import { firstAnswer } from './tasks/first-answer.ts';
+import { firstAnswer, firstEmbedding } from './tasks/first-answer.ts';
+import { imagesAndProduct } from './tasks/growth.ts';
 import { decodeJpeg } from './tasks/jpeg-library.ts';
 import { decodePng, pngPixels } from './tasks/png-library.ts';
 import { resize } from './tasks/resize-library.ts';
+import { imagesInTurns, textsInTurns } from './tasks/runtimes.ts';
 import { score } from './tasks/score.ts';
 import { tokenise } from './tasks/tokenise.ts';
 import { createTokenizers, goldenTokens, tokenisePrompts } from './tasks/tokenizer-library.ts';
 
 const TASKS = {
   decode,
-  encodeImage,
-  encodeText,
+  imagesInTurns,
+  textsInTurns,
+  imagesAndProduct,
   firstAnswer,
+  firstEmbedding,
   score,
   tokenise,
   createTokenizers,
@@ -49,12 +52,13 @@ export default {
       options: unknown,
     ) => Promise<unknown>;
     const openFile = createOpenFile(env.ASSETS);
-    const manifest = parseModelManifest(
-      JSON.parse(new TextDecoder().decode((await readFile(openFile, `${MODEL}/model.json`)) ?? undefined)),
-    );
+    const manifestOf = async (id: string) =>
+      parseModelManifest(
+        JSON.parse(new TextDecoder().decode((await readFile(openFile, `${id}/model.json`)) ?? undefined)),
+      );
     try {
       const options: unknown = JSON.parse(url.searchParams.get('options') ?? '{}');
-      return Response.json(await task({ held, manifest, openFile }, options));
+      return Response.json(await task({ held, manifest: await manifestOf(MODEL), manifestOf, openFile }, options));
     } catch (error) {
       return new Response(error instanceof Error ? error.stack : String(error), { status: 500 });
     }

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { goldenJson, goldenTensors, maxDifference } from '../golden.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { maxDifference } from '../golden.ts';
+import { describeGoldenAnswers, embed } from './golden-answers.ts';
 import { base64, type Server, sample, startServer } from './server.ts';
 
 let server: Server;
@@ -151,65 +152,13 @@ describe('classify', () => {
   });
 });
 
-describe('the float model’s predictions', () => {
-  interface Case {
-    image: string;
-    list: string;
-    labels: string[];
-    templates: string[];
-    scores: string;
-    predictions: { label: string; score: number }[];
-  }
-  const cases = goldenJson<{ cases: Case[] }>('predictions').cases.filter(({ scores }) => scores === 'softmax');
-
-  test.each(cases)('$image, $list', async ({ image, labels, templates, predictions }) => {
-    const { body } = await server.post('/v1/classify', { image: base64(sample(image)), labels, templates });
-    for (const { label, score } of predictions) {
-      const found = body.predictions.find((prediction: { label: string }) => prediction.label === label);
-      expect(Math.abs(found.score - score), label).toBeLessThan(0.05);
-    }
-  });
-});
+describeGoldenAnswers(() => server, { score: 0.02, cosine: 0.999 });
 
 describe('embeddings', () => {
-  const golden = goldenJson<{ images: string[]; texts: string[]; dim: number }>('embeddings');
-  const { tensors } = goldenTensors('embeddings');
-
-  const embed = async (input: unknown): Promise<Float32Array[]> => {
-    const { status, body } = await server.post('/v1/embeddings', { input, encoding_format: 'base64' });
-    expect(status).toBe(200);
-    return body.data.map(({ embedding }: { embedding: string }) => {
-      const bytes = Uint8Array.from(Buffer.from(embedding, 'base64'));
-      return new Float32Array(bytes.buffer);
-    });
-  };
-  const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);
-  const row = (name: string, i: number) =>
-    (tensors.get(name)!.data as Float32Array).subarray(i * golden.dim, (i + 1) * golden.dim);
-
-  it('of images: cosine to PyTorch’s at least 0.995 each', async () => {
-    const embeddings = await embed(golden.images.map((name) => ({ image: base64(sample(name)) })));
-    for (const [i, embedding] of embeddings.entries()) {
-      expect(dot(embedding, embedding)).toBeCloseTo(1, 5);
-      expect(dot(embedding, row('images', i)), golden.images[i]).toBeGreaterThan(0.995);
-    }
-  });
-
-  it('of texts: cosine to PyTorch’s at least 0.995 each', async () => {
-    const texts = golden.texts
-      .map((text, i) => ({ text, i }))
-      .filter(({ text }) => text.trim() !== '' && text.length <= 1000);
-    expect(texts.length).toBeGreaterThan(30);
-    const embeddings = await embed(texts.map(({ text }) => text));
-    for (const [k, { text, i }] of texts.entries()) {
-      expect(dot(embeddings[k], row('texts', i)), text).toBeGreaterThan(0.995);
-    }
-  });
-
   it('do not depend on what they are embedded with', async () => {
     const items = [dataUrl('coffee.png'), 'a photo of a cat.', dataUrl('chelsea.png'), 'a much longer text about dogs'];
-    const together = await embed(items);
-    for (const [i, item] of items.entries()) expect(maxDifference((await embed(item))[0], together[i])).toBe(0);
+    const together = await embed(server, items);
+    for (const [i, item] of items.entries()) expect(maxDifference((await embed(server, item))[0], together[i])).toBe(0);
   });
 
   it('in OpenAI’s shape', async () => {
@@ -227,10 +176,10 @@ describe('embeddings', () => {
   });
 
   it('takes images by infinity’s modality and Jina’s items', async () => {
-    const [first] = await embed({ image: base64(chelsea) });
+    const [first] = await embed(server, { image: base64(chelsea) });
     const { body } = await server.post('/v1/embeddings', { input: dataUrl('chelsea.png'), modality: 'image' });
     expect(maxDifference(body.data[0].embedding, first)).toBe(0);
-    expect(await embed([{ text: 'cat' }, { image: base64(chelsea) }])).toHaveLength(2);
+    expect(await embed(server, [{ text: 'cat' }, { image: base64(chelsea) }])).toHaveLength(2);
   });
 
   it('names the texts that were cut', async () => {
@@ -323,7 +272,7 @@ describe('the other routes', () => {
   });
 
   it('no model is public', async () => {
-    for (const path of ['/models/tiny-64/model.json', '/models/tiny-64/image.onnx', '/index.html', '/nothing']) {
+    for (const path of ['/models/tiny-64/model.json', '/models/tiny-64/merges.bin', '/index.html', '/nothing']) {
       expect(await server.get(path)).toMatchObject({ status: 404, body: { code: 'not_found' } });
     }
   });

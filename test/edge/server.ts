@@ -22,8 +22,9 @@ export interface Server {
 const isBody = (body: unknown): body is BodyInit =>
   typeof body === 'string' || body instanceof Uint8Array || body instanceof FormData || body instanceof ReadableStream;
 
-export async function startServer(): Promise<Server> {
-  const harness = createTestHarness({ workers: [{ configPath: './wrangler.toml' }] });
+/** @param config path of a wrangler.toml from the repository's root */
+export async function startServer(config = './wrangler.toml'): Promise<Server> {
+  const harness = createTestHarness({ workers: [{ configPath: config }] });
   const { url } = await harness.listen();
   // Node's fetch, kept from tests that replace the global one to play the Internet
   const { fetch } = globalThis;

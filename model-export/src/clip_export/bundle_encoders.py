@@ -63,16 +63,18 @@ class EngineEncoders:
 
     source: Source
 
+    def architectures(self) -> dict[str, dict[str, Any]]:
+        """What the manifest says of "image" and "text". Raises ArchitectureError like `write`, but at once."""
+        config = self.source.model.config
+        return {"image": image_architecture(config), "text": text_architecture(config)}
+
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
         """Raises ArchitectureError for a checkpoint that the engine cannot run."""
         model = self.source.model
-        towers = [
-            ("image", image_architecture(model.config), image_tensors),
-            ("text", text_architecture(model.config), text_tensors),
-        ]
+        architectures = self.architectures()
         files = {}
-        for name, architecture, tensors in track(towers, "engine weights"):
-            facts = {"runtime": ENGINE, "architecture": architecture}
+        for name, tensors in track([("image", image_tensors), ("text", text_tensors)], "engine weights"):
+            facts = {"runtime": ENGINE, "architecture": architectures[name]}
             files[name] = EncoderFile(folder / f"{name}.safetensors", facts)
             write_engine_file(files[name].path, name, tensors(model))
         return files

@@ -69,7 +69,13 @@ def export(
     labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
     images: Images = [],
     image_folder: ImageFolder = [],
-    runtime: Annotated[Runtime, typer.Option(help="What runs the encoders: engine, or onnxruntime.")] = Runtime.ONNX,
+    runtime: Annotated[
+        Runtime | None,
+        typer.Option(
+            help="What runs the encoders: our engine, or onnxruntime-web. "
+            "Without it the engine, and onnxruntime-web for what the engine cannot run."
+        ),
+    ] = None,
     keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,

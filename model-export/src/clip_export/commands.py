@@ -16,6 +16,7 @@ from .accuracy import zero_shot_accuracy
 from .bundle import BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs, bundle_text_encoder, write_float_graphs
 from .encoders import float_image_encoder, float_text_encoder
+from .engine_architecture import ArchitectureError
 from .errors import ExportError
 from .golden import write_golden
 from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
@@ -35,9 +36,10 @@ SAMPLES = 16
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How to export: for which runtime ("engine" or "onnx"), and how exactly."""
+    """How to export: for which runtime, and how exactly."""
 
-    runtime: str = ONNX
+    runtime: str | None = None
+    """"engine" or "onnx"; None: the engine for what it can run"""
     keep_float: int = 0
     """onnx: how many layers of each encoder stay float32"""
     limit: Tolerance = field(default_factory=Tolerance)
@@ -52,17 +54,28 @@ def export_bundle(
     options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
-    if options.runtime == ENGINE and options.keep_float:
+    runtime = options.runtime or default_runtime(console, checkpoint)
+    if runtime == ENGINE and options.keep_float:
         raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
         graphs = None
-        if options.runtime == ONNX:
+        if runtime == ONNX:
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
             graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
         manifest = write_bundle(folder, checkpoint, graphs or EngineEncoders(checkpoint), facts, bar)
         verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
+
+
+def default_runtime(console: Console, checkpoint: Source) -> str:
+    """The engine, unless it cannot run the checkpoint's encoders: then onnxruntime-web, and a line says why."""
+    try:
+        EngineEncoders(checkpoint).architectures()
+    except ArchitectureError as error:
+        console.print(f"--runtime onnx, for the engine cannot run this: {error}", markup=False, highlight=False)
+        return ONNX
+    return ENGINE
 
 
 def keeping_float(

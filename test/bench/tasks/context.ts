@@ -5,7 +5,9 @@ import type { OpenFile } from '../../../src/runtime/bundle.ts';
 export interface Context {
   /** What the host sent before. */
   held: Uint8Array<ArrayBuffer>;
+  /** Of the default model. */
   manifest: ModelManifest;
+  manifestOf(id: string): Promise<ModelManifest>;
   openFile: OpenFile;
 }
 
@@ -19,7 +21,7 @@ export async function timed(work: () => unknown): Promise<number> {
 }
 
 /** What a sample lasts at least, for the clock's steps to be small against it. */
-const SAMPLE_MS = 20;
+const SAMPLE_MS = 50;
 
 /** @returns how many calls make up a sample; at the end `work` is warm */
 async function calibrate(work: () => unknown): Promise<number> {

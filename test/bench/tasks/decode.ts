@@ -13,5 +13,5 @@ export async function decode({ held, manifest }: Context, { runs }: { runs: numb
     await decodeImage(held, preprocessor.request);
     preprocessor.pixelValues();
   });
-  return { ms, wasmBytes: wasmBytes() };
+  return { ms, wasmBytes: wasmBytes('decoder') };
 }

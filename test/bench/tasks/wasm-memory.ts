@@ -1,10 +1,11 @@
-/** Counts the memory of the decoders' WebAssembly instances, by standing in for their constructor. */
+/** Counts the memory of the WebAssembly instances of decoders and engine, by standing in for their constructor. */
 
-const memories = new Set<WebAssembly.Memory>();
+const memories = new Map<WebAssembly.Memory, 'engine' | 'decoder'>();
 
-const collect = (instance: WebAssembly.Instance) => {
-  for (const member of Object.values(instance.exports)) {
-    if ((member as unknown) instanceof WebAssembly.Memory) memories.add(member as unknown as WebAssembly.Memory);
+const collect = ({ exports }: WebAssembly.Instance) => {
+  const owner = 'heapBase' in exports ? 'engine' : 'decoder';
+  for (const member of Object.values(exports)) {
+    if ((member as unknown) instanceof WebAssembly.Memory) memories.set(member as unknown as WebAssembly.Memory, owner);
   }
 };
 
@@ -17,4 +18,5 @@ WebAssembly.Instance = new Proxy(WebAssembly.Instance, {
 });
 
 /** Bytes of all instances made since the start. It never shrinks. */
-export const wasmBytes = (): number => [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+export const wasmBytes = (of: 'engine' | 'decoder'): number =>
+  Array.from(memories).reduce((sum, [{ buffer }, owner]) => (owner === of ? sum + buffer.byteLength : sum), 0);
