@@ -127,11 +127,18 @@ describe('names the field that is wrong', () => {
     ['image.runtime', 'tflite', /^image\.runtime must be one of/],
     ['text.tokenizer.endOfText', 49408, /^text\.tokenizer\.endOfText must be/],
     ['text.pooling', 'mean', /^text\.pooling must be one of/],
-    ['text.pooling', 'last', /^text\.pooling must be one of first-eot, found "last"/],
-    ['text.padTo', 77, /^text\.padTo must be null: with runtime onnx/],
     ['labelSets', [{ name: 'x' }], /^labelSets\[0\]\.file must be/],
   ])('%s = %j', (path, value, message) => {
     expect(() => parseModelManifest(changed(path, value))).toThrow(message);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['pooling', 'last', /^text\.pooling must be one of first-eot, found "last"/],
+    ['padTo', 77, /^text\.padTo must be null: with runtime onnx/],
+  ])('of texts on onnxruntime-web: %s = %j', (name, value, message) => {
+    const manifest = changed('text.runtime', 'onnx');
+    (manifest.text as Json)[name] = value;
+    expect(() => parseModelManifest(manifest)).toThrow(message);
   });
 
   it('a file that is no object', () => {
