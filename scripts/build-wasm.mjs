@@ -5,7 +5,8 @@
  * lossless WebP of 300 kB can ask for 770 MB of Huffman tables, which a Worker does not have; with the limit, libwebp
  * notices that its malloc fails, and refuses the picture.
  *
- * build/engine.wasm: the kernels of src/engine/assembly, by AssemblyScript; no imports, a memory that starts empty.
+ * build/engine.wasm and build/engine-plain.wasm, the same without relaxed SIMD: the kernels of src/engine/assembly, by
+ * AssemblyScript; no imports, a memory that starts empty.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -58,6 +59,10 @@ await mkdir(join(root, 'build'), { recursive: true });
 const webp = limitMemory(await readFile(resolve('@cwasm/webp/webp.wasm')), 32 * MEBI);
 await writeFile(join(root, 'build', 'webp.wasm'), webp);
 
-const kernels = ['src/engine/assembly/index.ts', '--outFile', 'build/engine.wasm', '--baseDir', root];
-const { error, stderr } = await asc.main([...kernels, '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd']);
-if (error) throw new Error(`the kernels of the engine do not compile:\n${stderr}`, { cause: error });
+const kernels = ['src/engine/assembly/index.ts', '--baseDir', root, '-O3', '--noAssert', '--runtime', 'stub'];
+async function compileKernels(file, features) {
+  const { error, stderr } = await asc.main([...kernels, '--outFile', file, '--enable', features]);
+  if (error) throw new Error(`the kernels of the engine do not compile:\n${stderr}`, { cause: error });
+}
+await compileKernels('build/engine.wasm', 'simd,relaxed-simd');
+await compileKernels('build/engine-plain.wasm', 'simd');

@@ -11,6 +11,8 @@ export interface TransformerArchitecture {
   layerNormEps: number;
   /** a last product, from the width to the embedding; without it, the pooled vector is the embedding */
   projection: boolean;
+  /** The linears, as "layers.0.fc1", whose activations have 7 bits, in an encoder's blocks. All others' have 12 to 16. */
+  fast: readonly string[];
 }
 
 export interface ImageArchitecture extends TransformerArchitecture {
@@ -40,20 +42,41 @@ const isWide = (x: number) => Number.isInteger(x) && x > 0 && x % 8 === 0;
 /** What all of CLIP has and only others lack: manifests need not say it. */
 const trueUnlessSaid = (of: Field, key: string) => of.optional(key)?.boolean() ?? true;
 
+/** The fast product takes 16 inputs at a time. */
+const FAST_INPUTS = 16;
+
+/** A linear of a block, by the name of its tensors. */
+const BLOCK_LINEAR = /^layers\.(0|[1-9]\d*)\.(qkv|out|fc1|fc2)$/;
+
+function parseFast(of: Field, { layers, width, mlp }: { layers: number; width: number; mlp: number }): string[] {
+  return (of.optional('fast')?.items(0) ?? []).map((item) => {
+    const name = item.string(BLOCK_LINEAR);
+    const [, layer, linear] = BLOCK_LINEAR.exec(name)!;
+    if (Number(layer) >= layers) throw new FieldError(`${item.path} must be of one of ${layers} layers, found ${name}`);
+    const inputs = linear === 'fc2' ? mlp : width;
+    if (inputs % FAST_INPUTS > 0) {
+      throw new FieldError(`${item.path} must have a multiple of ${FAST_INPUTS} inputs, ${name} has ${inputs}`);
+    }
+    return name;
+  });
+}
+
 function parseTransformer(of: Field): TransformerArchitecture {
   const width = of.get('width').number(isWide);
   const heads = of.get('heads').whole();
+  const [layers, mlp] = [of.get('layers').whole(), of.get('mlp').number(isWide)];
   if (!isWide(width / heads)) {
     throw new FieldError(`${of.get('heads').path} must divide the width ${width} into multiples of 8, found ${heads}`);
   }
   return {
-    layers: of.get('layers').whole(),
+    layers,
     width,
     heads,
-    mlp: of.get('mlp').number(isWide),
+    mlp,
     activation: of.get('activation').oneOf(['quick_gelu', 'gelu', 'gelu_tanh']),
     layerNormEps: of.get('layerNormEps').number((x) => x > 0),
     projection: trueUnlessSaid(of, 'projection'),
+    fast: parseFast(of, { layers, width, mlp }),
   };
 }
 

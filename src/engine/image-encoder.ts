@@ -5,6 +5,7 @@
 import type { ImageArchitecture } from '../clip/architecture.ts';
 import type { ClipImageEncoder, Embedding, PixelValues } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
+import type { KernelBuild } from './kernels.ts';
 import { type Matrix, roomFor, rowsOf } from './operations.ts';
 import { imagePatches, imageTensors, imageTokens, padInputs } from './tensors.ts';
 import { loadTower } from './tower.ts';
@@ -20,6 +21,8 @@ export interface ImageEncoderSpec {
    * ViT-B/32 (50 tokens, which alone fill 52 rows): so the API, which would have to hold their pixels, encodes one at a time.
    */
   imagesAtOnce?: number;
+  /** of the kernels; by default the faster one that runs here */
+  build?: KernelBuild;
 }
 
 export interface ImageEncoder extends ClipImageEncoder {
@@ -39,6 +42,7 @@ export async function loadImageEncoder(spec: ImageEncoderSpec, file: ModelFile):
       shape: { ...architecture, causal: false },
       pooling,
       embeddingDim,
+      build: spec.build,
       maxTokens: tokens,
       maxRows: imagesAtOnce * tokens,
       tensors: imageTensors(architecture, spec),

@@ -2,7 +2,6 @@
  * The kernels of build/engine.wasm as TypeScript calls them. `assembly/` has their shapes, bounds and errors; every
  * number here is an address or a stride in bytes, or a count.
  */
-import wasm from '../../build/engine.wasm';
 import { EngineError } from './engine-error.ts';
 
 type Address = number;
@@ -43,6 +42,28 @@ export interface Kernels {
       add: boolean,
     ]
   ): void;
+  quantiseFast(
+    x: Address,
+    stride: Bytes,
+    ...more: [blocks: number, inputs: number, zero: number, packed: Address, scales: Address]
+  ): void;
+  linearFast(
+    packed: Address,
+    scales: Address,
+    ...more: [
+      rows: number,
+      inputs: number,
+      weights: Address,
+      starts: Address,
+      startStride: Bytes,
+      columnScales: Address,
+      bias: Address,
+      panels: number,
+      y: Address,
+      stride: Bytes,
+      add: boolean,
+    ]
+  ): void;
   packKeys(k: Address, stride: Bytes, ...more: [tokens: number, headDim: number, keys: Address, scales: Address]): void;
   packValues(
     v: Address,
@@ -68,13 +89,33 @@ export interface Kernels {
       outStride: Bytes,
     ]
   ): void;
-  quickGelu(x: Address, count: number): void;
-  gelu(x: Address, count: number): void;
-  geluTanh(x: Address, count: number): void;
+  quickGelu(x: Address, count: number, factors: Address): void;
+  gelu(x: Address, count: number, factors: Address): void;
+  geluTanh(x: Address, count: number, factors: Address): void;
 }
 
+/** Of one source, with and without relaxed SIMD (assembly/simd.ts, `dot8`). Their results are the same to the last bit. */
+const BUILDS = {
+  relaxed: () => import('../../build/engine.wasm'),
+  plain: () => import('../../build/engine-plain.wasm'),
+};
+
+export type KernelBuild = keyof typeof BUILDS;
+
+/** A module of one function, i16x8.relaxed_dot_i8x16_i7x16_s(splat(0), splat(0)): valid where there is relaxed SIMD. */
+const RELAXED_SIMD = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0],
+  ...[10, 16, 1, 14, 0, 65, 0, 253, 15, 65, 0, 253, 15, 253, 146, 2, 26, 11],
+);
+
+/** The other build is not even compiled: a Worker whose runtime lacks relaxed SIMD would not start with it. */
+const bestBuild = (): KernelBuild => (WebAssembly.validate(RELAXED_SIMD) ? 'relaxed' : 'plain');
+
 /** A fresh instance with a memory of its own: two encoders share nothing. */
-export const instantiateKernels = (): Kernels => new WebAssembly.Instance(wasm).exports as unknown as Kernels;
+export async function loadKernels(build: KernelBuild = bestBuild()): Promise<Kernels> {
+  const { default: wasm } = await BUILDS[build]();
+  return new WebAssembly.Instance(wasm).exports as unknown as Kernels;
+}
 
 const PAGE_BYTES = 65536;
 const LINE_BYTES = 64;

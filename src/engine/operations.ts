@@ -12,13 +12,25 @@ export interface Matrix {
   stride: number;
 }
 
-/** Addresses of int8 panels [outputs / 8][inputs / 2][8][2], scales and bias [outputs]. */
+/** Addresses of int8 panels of 8 outputs (their layout: tensors.ts), scales and bias [outputs]. */
 export interface Linear {
   weight: number;
   scale: number;
   bias: number;
   inputs: number;
   outputs: number;
+  /** the exact product, if there is none */
+  fast?: FastProduct;
+}
+
+/** What the fast product needs besides. */
+export interface FastProduct {
+  /** the address of [groups, all outputs] int32 */
+  starts: number;
+  /** bytes from group to group */
+  startStride: number;
+  /** the code of 0 (assembly/fast.ts) */
+  zero: number;
 }
 
 /** Addresses of [width] each. */
@@ -51,12 +63,13 @@ export const outputsOf = (linear: Linear, first: number, count: number): Linear 
   scale: linear.scale + first * FLOAT,
   bias: linear.bias + first * FLOAT,
   outputs: count,
+  fast: linear.fast && { ...linear.fast, starts: linear.fast.starts + first * FLOAT },
 });
 
 export interface Scratch {
   /** for `rows` × `inputs` int16, padded */
   packed: number;
-  /** [rows] */
+  /** [rows, groups of the most inputs] */
   scales: number;
 }
 
@@ -66,11 +79,16 @@ export function createOperations(
   { packed, scales }: Scratch,
 ) {
   const activate = { quick_gelu: kernels.quickGelu, gelu: kernels.gelu, gelu_tanh: kernels.geluTanh }[activation];
-  const product = (x: Matrix, linear: Linear, y: Matrix, add: boolean) => {
+  const product = (x: Matrix, { weight, scale, bias, inputs, outputs, fast }: Linear, y: Matrix, add: boolean) => {
     const blocks = Math.ceil(x.rows / 4);
-    const { weight, scale, bias, inputs, outputs } = linear;
-    kernels.quantise(x.at, x.stride, blocks, Math.min(x.columns, padInputs(inputs)), packed, scales);
-    kernels.linear(packed, scales, x.rows, padInputs(inputs), weight, scale, bias, outputs / 8, y.at, y.stride, add);
+    const rest = [scale, bias, outputs / 8, y.at, y.stride, add] as const;
+    if (fast) {
+      kernels.quantiseFast(x.at, x.stride, blocks, inputs, fast.zero, packed, scales);
+      kernels.linearFast(packed, scales, x.rows, inputs, weight, fast.starts, fast.startStride, ...rest);
+    } else {
+      kernels.quantise(x.at, x.stride, blocks, Math.min(x.columns, padInputs(inputs)), packed, scales);
+      kernels.linear(packed, scales, x.rows, padInputs(inputs), weight, ...rest);
+    }
   };
   return {
     /** y = x · Wᵀ + bias */
@@ -80,9 +98,9 @@ export function createOperations(
     /** y may be x. */
     layerNorm: (x: Matrix, { weight, bias }: Norm, y: Matrix) =>
       kernels.layerNorm(x.at, x.stride, x.rows, x.columns, weight, bias, layerNormEps, y.at, y.stride),
-    /** In place. */
-    activate: (x: Matrix) => {
-      for (let row = 0; row < x.rows; row++) activate(x.at + row * x.stride, x.columns);
+    /** In place. @param factors the address of [columns], or 0: assembly/activation.ts */
+    activate: (x: Matrix, factors = 0) => {
+      for (let row = 0; row < x.rows; row++) activate(x.at + row * x.stride, x.columns, factors);
     },
   };
 }

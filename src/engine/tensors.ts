@@ -3,7 +3,7 @@ import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } fro
 
 export interface TensorSpec {
   name: string;
-  dtype: 'I8' | 'F32';
+  dtype: 'I8' | 'I32' | 'F32';
   shape: readonly number[];
   /** may be missing: then it counts as zeros */
   optional?: boolean;
@@ -14,10 +14,23 @@ export const padInputs = (inputs: number): number => Math.ceil(inputs / 16) * 16
 
 const floats = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: 'F32', shape });
 
+/** Inputs of the fast product that share a scale (assembly/fast.ts). */
+const GROUP = 128;
+
+export const groupsOf = (inputs: number): number => Math.ceil(inputs / GROUP);
+
 /** A matrix product: int8 panels of 8 outputs, [outputs / 8][inputs / 2][8][2], and one scale an output. */
 const product = (name: string, outputs: number, inputs: number): TensorSpec[] => [
   { name: `${name}.weight`, dtype: 'I8', shape: [outputs / 8, padInputs(inputs) / 2, 8, 2] },
   floats(`${name}.scale`, outputs),
+];
+
+/** The fast one: [outputs / 8][inputs / 4][8][4], and where the sums of each group of inputs start. */
+const fastProduct = (name: string, outputs: number, inputs: number): TensorSpec[] => [
+  { name: `${name}.weight`, dtype: 'I8', shape: [outputs / 8, inputs / 4, 8, 4] },
+  { name: `${name}.start`, dtype: 'I32', shape: [groupsOf(inputs), outputs] },
+  floats(`${name}.scale`, outputs),
+  floats(`${name}.bias`, outputs),
 ];
 
 const linear = (name: string, outputs: number, inputs: number) => [
@@ -33,15 +46,20 @@ const perhapsBiased = (name: string, outputs: number, inputs: number) => [
 
 const norm = (name: string, width: number) => [floats(`${name}.weight`, width), floats(`${name}.bias`, width)];
 
-const blocks = ({ layers, width, mlp }: TransformerArchitecture): TensorSpec[] =>
-  Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((layer) => [
-    ...norm(`${layer}.norm1`, width),
-    ...linear(`${layer}.qkv`, 3 * width, width), // queries, keys, values; the queries scaled by headDim^−½
-    ...linear(`${layer}.out`, width, width),
-    ...norm(`${layer}.norm2`, width),
-    ...linear(`${layer}.fc1`, mlp, width),
-    ...linear(`${layer}.fc2`, width, mlp),
-  ]);
+const blocks = ({ layers, width, mlp, fast }: TransformerArchitecture): TensorSpec[] =>
+  Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((layer) => {
+    const chosen = (name: string, outputs: number, inputs: number) =>
+      (fast.includes(name) ? fastProduct : linear)(name, outputs, inputs);
+    return [
+      ...norm(`${layer}.norm1`, width),
+      ...chosen(`${layer}.qkv`, 3 * width, width), // queries, keys, values; the queries scaled by headDim^−½
+      ...chosen(`${layer}.out`, width, width),
+      ...norm(`${layer}.norm2`, width),
+      ...chosen(`${layer}.fc1`, mlp, width),
+      ...(fast.includes(`${layer}.fc2`) ? [floats(`${layer}.fc2.factor`, mlp)] : []), // of the activation, after its floor
+      ...chosen(`${layer}.fc2`, width, mlp),
+    ];
+  });
 
 const head = ({ width, projection }: TransformerArchitecture, embeddingDim: number) =>
   projection ? perhapsBiased('projection', embeddingDim, width) : [];

@@ -6,6 +6,7 @@
 import type { TextArchitecture } from '../clip/architecture.ts';
 import type { ClipTextEncoder, Embedding, TokenIds } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
+import type { KernelBuild } from './kernels.ts';
 import { textTensors } from './tensors.ts';
 import { loadTower } from './tower.ts';
 import type { Sequence } from './transformer.ts';
@@ -19,6 +20,8 @@ export interface TextEncoderSpec {
   /** a text is filled up to `contextLength` tokens with it; null: no text is */
   padId: number | null;
   embeddingDim: number;
+  /** of the kernels; by default the faster one that runs here */
+  build?: KernelBuild;
 }
 
 /** What of a text is encoded. */
@@ -72,6 +75,7 @@ export async function loadTextEncoder(
       shape: architecture,
       pooling: architecture.pooling,
       embeddingDim,
+      build: spec.build,
       maxTokens: contextLength,
       maxRows,
       tensors: textTensors(architecture, spec),

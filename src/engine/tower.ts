@@ -6,10 +6,10 @@ import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
-import { instantiateKernels, type Kernels, planMemory } from './kernels.ts';
+import { type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
-import { padInputs, type TensorSpec } from './tensors.ts';
+import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
 import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
 import { locateTensors, type ModelFile } from './weights.ts';
 
@@ -26,6 +26,8 @@ export interface TowerSpec {
   room: { wide: number; input: number };
   /** inputs and rows of the embedding's own product, if it has one */
   embeddingProduct?: { rows: number; inputs: number };
+  /** of the kernels; by default the faster one that runs here */
+  build?: KernelBuild;
 }
 
 export interface Tower {
@@ -45,6 +47,8 @@ export interface Tower {
 
 /** Where the file's tensors are, by name. */
 export interface Weights {
+  /** undefined: the file has no such tensor */
+  find(name: string): number | undefined;
   at(name: string): number;
   linear(name: string, outputs: number, inputs: number): Linear;
   norm(name: string): Norm;
@@ -63,7 +67,7 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
       `the embedding has ${spec.embeddingDim} dimensions, the width is ${spec.shape.width}, and there is no projection`,
     );
   }
-  const kernels = instantiateKernels();
+  const kernels = await loadKernels(spec.build);
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
   const { shape, embeddingDim, maxTokens, maxRows, room } = spec;
@@ -71,7 +75,7 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const wideBytes = Math.max(room.wide, rows * embeddingDim * 4);
   const buffers = planBuffers(plan, shape, { maxTokens, maxRows, wideBytes });
   const input = plan.take(Math.max(packedBytes(spec), room.input));
-  const scales = plan.take(rows * 4);
+  const scales = plan.take(rows * groupsOf(Math.max(shape.width, shape.mlp)) * 4);
   const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
   const memory = plan.allocate();
 
@@ -113,24 +117,33 @@ function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noB
   };
   const at = (name: string) => find(name)!; // all that must be there has been found
   return {
+    find,
     at,
-    linear: (name, outputs, inputs) => ({
-      weight: at(`${name}.weight`),
-      scale: at(`${name}.scale`),
-      bias: find(`${name}.bias`) ?? noBias,
-      inputs,
-      outputs,
-    }),
+    linear: (name, outputs, inputs) => {
+      const [starts, factor] = [find(`${name}.start`), find(`${name}.factor`)];
+      return {
+        weight: at(`${name}.weight`),
+        scale: at(`${name}.scale`),
+        bias: find(`${name}.bias`) ?? noBias,
+        inputs,
+        outputs,
+        fast: starts === undefined ? undefined : { starts, startStride: outputs * 4, zero: factor ? 0 : SIGNED_ZERO },
+      };
+    },
     norm: (name) => ({ weight: at(`${name}.weight`), bias: at(`${name}.bias`) }),
   };
 }
 
-const blockOf = ({ norm, linear }: Weights, name: string, { width, mlp }: TransformerShape): Block => ({
+/** In the middle of the codes 1 … 127 that inputs of both signs have. Those that come with a factor are never negative. */
+const SIGNED_ZERO = 64;
+
+const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: TransformerShape): Block => ({
   norm1: norm(`${name}.norm1`),
   qkv: linear(`${name}.qkv`, 3 * width, width),
   out: linear(`${name}.out`, width, width),
   norm2: norm(`${name}.norm2`),
   fc1: linear(`${name}.fc1`, mlp, width),
+  factor: find(`${name}.fc2.factor`) ?? 0,
   fc2: linear(`${name}.fc2`, width, mlp),
 });
 

@@ -23,6 +23,8 @@ export interface Block {
   out: Linear;
   norm2: Norm;
   fc1: Linear;
+  /** the address of what the activation's outputs are multiplied by for the fast product, or 0 */
+  factor: number;
   fc2: Linear;
 }
 
@@ -122,13 +124,13 @@ export function createTransformer(
   }
 
   /** What follows attention, of the first `rows` of x. */
-  function finishBlock({ out, norm2, fc1, fc2 }: Block, rows: number): void {
+  function finishBlock({ out, norm2, fc1, factor, fc2 }: Block, rows: number): void {
     const of = (m: Matrix) => rowsOf(m, 0, rows);
     const hidden: Matrix = { at: buffers.wide, rows, columns: mlp, stride: mlp * 4 };
     addLinear(of(attended), out, of(x));
     layerNorm(of(x), norm2, of(normed));
     linear(of(normed), fc1, hidden);
-    activate(hidden);
+    activate(hidden, factor);
     addLinear(hidden, fc2, of(x));
   }
 

@@ -19,7 +19,7 @@ export type TensorOffsets = ReadonlyMap<string, number>;
 const FORMAT = 'edgeclip-engine/1';
 /** safetensors has no holes: what aligns the tensors is a tensor itself. */
 const PADDING = 'pad.';
-const BYTES = { I8: 1, F32: 4 };
+const BYTES = { I8: 1, I32: 4, F32: 4 };
 
 /**
  * @param file safetensors with exactly the tensors of `specs`, float32 at multiples of 4 bytes

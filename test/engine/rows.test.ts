@@ -61,7 +61,7 @@ describe.each(Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[])('%s', (n
   const activate = (x: Float32Array) => {
     const { kernels, put, floats } = createWorkbench();
     const at = put(x);
-    kernels[name](at, x.length);
+    kernels[name](at, x.length, 0);
     return floats(at, x.length);
   };
 

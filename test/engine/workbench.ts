@@ -1,11 +1,16 @@
 /** Arrays in and out of the kernels' memory. */
-import { instantiateKernels } from '../../src/engine/kernels.ts';
+
+import relaxed from '../../build/engine.wasm';
+import plain from '../../build/engine-plain.wasm';
+import type { KernelBuild, Kernels } from '../../src/engine/kernels.ts';
 import { createRandom } from '../bench/random.ts';
 
 const BYTES = 16 * 2 ** 20;
 
-export function createWorkbench() {
-  const kernels = instantiateKernels();
+const BUILDS = { relaxed, plain };
+
+export function createWorkbench(build: KernelBuild = 'relaxed') {
+  const kernels = new WebAssembly.Instance(BUILDS[build]).exports as unknown as Kernels;
   kernels.memory.grow(BYTES / 65536);
   const { buffer } = kernels.memory;
   let free = Math.ceil(kernels.heapBase.value / 64) * 64;

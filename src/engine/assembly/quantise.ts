@@ -31,8 +31,8 @@ export function rowFactor(x: usize, count: i32, limit: f32, scale: usize): f32 {
   return top >= SMALLEST ? limit / top : 0;
 }
 
-/** Transposes 4 rows of 4 pairs of int16 and stores the 4 columns `step` bytes apart. */
-function storeColumns(to: usize, step: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
+/** Transposes 4 rows of 4 lanes (pairs of int16, or four bytes) and stores the 4 columns `step` bytes apart. */
+export function storeColumns(to: usize, step: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
   const a = i8x16.shuffle(r0, r1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
   const b = i8x16.shuffle(r0, r1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
   const c = i8x16.shuffle(r2, r3, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);

@@ -23,7 +23,7 @@ export async function imagesAndProduct(context: Context, { id, runs }: { id: str
   const tokens = imageTokens(architecture, size);
   const encoder = await loadImageEncoder(context, id);
   const pixels = await noise(context, id);
-  const product = createProduct({ rows: tokens, inputs: width, outputs: mlp });
+  const product = await createProduct({ rows: tokens, inputs: width, outputs: mlp });
   const times = await sampleContest({ ours: () => encoder.encodeImage(pixels), library: product }, { runs });
   return {
     shape: { tokens, layers, width },

@@ -1,12 +1,12 @@
 /** The engine's matrix product alone: how fast it could be if there were nothing else to do. */
-import { instantiateKernels, planMemory } from '../../../src/engine/kernels.ts';
+import { loadKernels, planMemory } from '../../../src/engine/kernels.ts';
 import { roomFor } from '../../../src/engine/operations.ts';
 import { padInputs } from '../../../src/engine/tensors.ts';
 import { createRandom } from '../random.ts';
 
 /** @returns a call of y = x · Wᵀ + bias, [rows, inputs] · [inputs, outputs] */
-export function createProduct({ rows, inputs, outputs }: { rows: number; inputs: number; outputs: number }) {
-  const kernels = instantiateKernels();
+export async function createProduct({ rows, inputs, outputs }: { rows: number; inputs: number; outputs: number }) {
+  const kernels = await loadKernels();
   const plan = planMemory(kernels);
   const [room, columns] = [roomFor(rows), padInputs(inputs)];
   const packed = plan.take(room * columns * 2); // int16
