@@ -16,9 +16,10 @@ export interface ImageEncoderSpec {
   size: number;
   embeddingDim: number;
   /**
-   * Images in one product, 1 if it is not said. Each takes 32 · width bytes a token more: 0.5 MiB for tiny-64, 1.2 MiB for
-   * a ViT-B/32. Measured in workerd, of 4 at once an image takes as long with tiny-64 (65 tokens) and 5 % less with a
-   * ViT-B/32 (50 tokens, which alone fill 52 rows): so the API, which would have to hold their pixels, encodes one at a time.
+   * Images in one product, 1 if it is not said. Each more takes 32 · width bytes a token: 0.5 MiB with tiny-64, 1.2 MiB with
+   * a ViT-B/32, 4.6 MiB with a ViT-B/16. Measured in workerd, an image takes 4 % less of 4 at once with tiny-64 (65 tokens)
+   * and 4 to 7 % less with a ViT-B/32 (50 tokens, which alone fill 52 rows). Less than it is worth to hold the pixels of
+   * several (0.6 MB each of 224 × 224): the API encodes one at a time.
    */
   imagesAtOnce?: number;
   /** of the kernels; by default the faster one that runs here */
