@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine_architecture import image_architecture, text_architecture
-from .engine_file import write_engine_file
+from .engine_file import read_engine_tensors, write_engine_file
 from .engine_reference import EngineEncoder
 from .engine_weights import image_tensors, text_tensors
 from .graphs import write_image_graph, write_text_graph
@@ -94,7 +94,7 @@ def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = 
     content = read_parts(folder, image["files"])
     if image["runtime"] == ONNX:
         return graph_image_encoder(content, track)
-    return image_encoder(EngineEncoder(content, image["architecture"]).embed_images, track, "images, engine weights")
+    return image_encoder(EngineEncoder(read_engine_tensors(content), image["architecture"]).embed_images, track, "images, engine weights")
 
 
 def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
@@ -103,6 +103,6 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     content = read_parts(folder, text["files"])
     if text["runtime"] == ONNX:
         return graph_text_encoder(content, text["contextLength"], track)
-    encoder = EngineEncoder(content, text["architecture"])
+    encoder = EngineEncoder(read_engine_tensors(content), text["architecture"])
     embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"], pad_id=text.get("padId"))
     return text_encoder(embed, text["contextLength"], track, "texts, engine weights")

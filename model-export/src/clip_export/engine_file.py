@@ -22,7 +22,7 @@ from .errors import ExportError
 FORMAT = "edgeclip-engine/1"
 ALIGNMENT = 64
 PAD = "pad."
-DTYPES = {np.dtype("int8"): "I8", np.dtype("float32"): "F32", np.dtype("uint8"): "U8"}
+DTYPES = {np.dtype("int8"): "I8", np.dtype("int32"): "I32", np.dtype("float32"): "F32", np.dtype("uint8"): "U8"}
 
 
 class EngineFileError(ExportError):
@@ -30,7 +30,7 @@ class EngineFileError(ExportError):
 
 
 def write_engine_file(path: Path, encoder: str, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes int8, float32 and uint8 tensors in the mapping's order; `encoder` is "image" or "text"."""
+    """Writes int8, int32, float32 and uint8 tensors in the mapping's order; `encoder` is "image" or "text"."""
     header: dict[str, object] = {"__metadata__": {"format": FORMAT, "encoder": encoder}}
     padded = _with_padding(tensors)
     at = 0

@@ -1,24 +1,28 @@
-"""The engine's arithmetic in PyTorch, from the engine's own files: what an engine bundle's embeddings should be.
+"""The engine's arithmetic in PyTorch, from the engine's own tensors: what an engine bundle's embeddings should be.
 
-Weights are the int8 ones times their scales. The inputs of every linear are quantised per row (one token) to int16:
-scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow an int32 sum of K
-products with weights of -127..127. All else (layer norm, attention, GELU, residual sums) is float32 here; the engine's
-approximations of exp and GELU, and whatever it quantises inside attention, are not modelled.
+Weights are the int8 ones times their scales; activations are rounded per row (one token), as the linear's product does it:
+- exact: to int16, scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow an
+  int32 sum of K products with weights of -127..127;
+- fast: in groups of 128 inputs, to the codes 1..127 about 64, scale = max|x| / 63, or, where no input is negative, to the
+  codes 0..127, scale = max x / 127.
+All else (layer norm, attention, GELU, residual sums) is float32 here; the engine's approximations of exp and GELU, and
+whatever it quantises inside attention, are not modelled.
 
 A row's quantisation does not depend on other rows: the same image or text gives the same embedding in any batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from .engine_file import EngineFileError, read_engine_tensors
-from .engine_weights import unpack
+from .engine_file import EngineFileError
+from .engine_folding import FLOOR
+from .engine_linear import GROUP, PackedLinear, unpack_linear
 
 INT8, INT16, INT32 = 127, 32767, 2**31 - 1
 
@@ -42,13 +46,65 @@ def quantise_activations(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.round(x * inverse).double(), largest / amax
 
 
+def fast_product(x: torch.Tensor, linear: PackedLinear) -> torch.Tensor:
+    """[..., K] -> [..., N], without the outputs' scales. Sums of a group are whole numbers below 2^24: exact in float32."""
+    limit = INT8 - linear.zero
+    y = torch.zeros(*x.shape[:-1], len(linear.codes))
+    for first in range(0, x.shape[-1], GROUP):
+        group = x[..., first : first + GROUP]
+        largest = group.abs().amax(-1, keepdim=True)
+        codes = torch.round(group * torch.where(largest > 0, limit / largest, 0)).clamp(min=-linear.zero)
+        y += codes @ torch.from_numpy(linear.codes[:, first : first + GROUP]).float().T * (largest / limit)
+    return y
+
+
+def exact_product(x: torch.Tensor, linear: PackedLinear) -> torch.Tensor:
+    """[..., K] -> [..., N], without the outputs' scales. The sum of whole numbers is exact: float64 here, int32 there."""
+    rows, scales = quantise_activations(x)
+    return (rows @ torch.from_numpy(linear.codes).double().T).float() * scales
+
+
+Linears = Callable[[str, torch.Tensor], torch.Tensor]
+"""A linear's name and its inputs [..., K] -> its outputs [..., N]"""
+
+
+class PackedLinears:
+    """The products of the engine, of an engine's file."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
+        self.tensors = tensors
+        self.linears: dict[str, PackedLinear] = {}
+
+    def __call__(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        if name not in self.linears:
+            for key in (f"{name}.weight", f"{name}.scale"):
+                if key not in self.tensors:
+                    raise EngineFileError(f"tensor {key} is missing")
+            self.linears[name] = unpack_linear(self.tensors, name, x.shape[-1])
+        linear = self.linears[name]
+        y = (exact_product if linear.zero is None else fast_product)(x, linear) * torch.from_numpy(linear.scale)
+        return y if linear.bias is None else y + torch.from_numpy(linear.bias)
+
+
+class FloatLinears:
+    """Plain products in float32, of an encoder that is not packed yet."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
+        self.tensors = {name: torch.from_numpy(values) for name, values in tensors.items()}
+
+    def __call__(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias"))
+
+
 class EngineEncoder:
     """One encoder of an engine bundle."""
 
-    def __init__(self, content: bytes, architecture: dict[str, Any]) -> None:
-        self.tensors = read_engine_tensors(content)
+    def __init__(
+        self, tensors: Mapping[str, np.ndarray], architecture: dict[str, Any], linears: Linears | None = None
+    ) -> None:
+        self.tensors = tensors
         self.architecture = {"classToken": True, "projection": True, **architecture}  # CLIP's need not say it
-        self.weights: dict[str, torch.Tensor] = {}
+        self.linear = linears or PackedLinears(tensors)
 
     @torch.inference_mode()
     def embed_images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -84,6 +140,8 @@ class EngineEncoder:
         for name in (f"layers.{i}" for i in range(self.architecture["layers"])):
             x = x + self.attention(name, self.norm(f"{name}.norm1", x), causal)
             hidden = activation(self.linear(f"{name}.fc1", self.norm(f"{name}.norm2", x)))
+            if f"{name}.fc2.factor" in self.tensors:
+                hidden = (hidden + FLOOR) * self.get(f"{name}.fc2.factor")
             x = x + self.linear(f"{name}.fc2", hidden)
         return x
 
@@ -116,15 +174,6 @@ class EngineEncoder:
     def finish(self, pooled: torch.Tensor) -> torch.Tensor:
         projected = self.linear("projection", pooled) if self.architecture["projection"] else pooled
         return nn.functional.normalize(projected, dim=-1)
-
-    def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        """[..., K] -> [..., N]. The sum of whole numbers is exact: float64 here, int32 in the engine."""
-        if name not in self.weights:  # [N, K]
-            packed = self.array(f"{name}.weight")
-            self.weights[name] = torch.from_numpy(unpack(packed, x.shape[-1]).astype(np.float64))
-        rows, scales = quantise_activations(x)
-        y = (rows @ self.weights[name].T).float() * (scales * self.get(f"{name}.scale"))
-        return y + self.get(f"{name}.bias") if f"{name}.bias" in self.tensors else y
 
     def norm(self, name: str, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.get(f"{name}.weight"), self.get(f"{name}.bias")

@@ -1,16 +1,7 @@
-"""A CLIPModel's weights as the engine reads them: int8 in the order of its kernels, float32 the rest.
+"""A CLIPModel's weights by the names that the engine knows them by, in float32: what the other modules fold, round, pack.
 
-A linear `X` with N outputs and K inputs is
-- `X.weight` I8 [N/8, K'/2, 8, 2]: element [p, k, c, j] is the weight of output 8p + c for input 2k + j, -127..127; one
-  16-byte vector is thus 8 outputs x 2 inputs. K' is K rounded up to a multiple of 16, the added inputs are zeros;
-- `X.scale` F32 [N]: the weight is int8 times its output's scale;
-- `X.bias` F32 [N], absent where the layer has none.
-
-The scale is max|w| / 127 per output. It was compared with a search for the clipping that minimises the rounding error
-(41 factors from 1 to 0.6, by the squares and by the power 2.4): on 500 photos and 426 texts of tiny-64, images come to
-0.999963 mean and 0.999839 worst (max), 0.999965 and 0.999827 (squares), 0.999964 and 0.999794 (2.4); texts to 0.999992
-and 0.999959, 0.999992 and 0.999966, 0.999992 and 0.999963. A tie; the simplest is also the one that makes int8 weights
-times a scale come back exactly, which the golden files need.
+A linear `X` with N outputs and K inputs is `X.weight` [N, K] and `X.bias` [N], absent where the layer has none. How it
+lies in the engine's file is written down in engine_linear.py. Only the token table is int8 already.
 """
 
 from __future__ import annotations
@@ -23,11 +14,7 @@ import torch
 from torch import nn
 from transformers import CLIPModel
 
-from .engine_architecture import PANEL
 from .quantise import quantise_rows
-
-INPUTS = 16
-"""a linear's inputs are padded with zeros to a multiple of this"""
 
 Tensors = dict[str, np.ndarray]
 
@@ -95,27 +82,14 @@ def _layer(name: str, layer: nn.Module) -> Tensors:
 
 
 def linear(name: str, weight: np.ndarray, bias: np.ndarray | None = None) -> Tensors:
-    """[N, K] float32 -> `name`.weight, .scale and, if there is one, .bias."""
-    values, scales = quantise_rows(weight)
-    tensors = {f"{name}.weight": pack(values), f"{name}.scale": scales[:, 0]}
+    """[N, K] float32 -> `name`.weight and, if there is one, .bias."""
+    tensors = {f"{name}.weight": weight}
     return tensors if bias is None else {**tensors, f"{name}.bias": bias}
 
 
 def norm(name: str, layer: nn.LayerNorm) -> Tensors:
     """`name`.weight and .bias, F32 [D]."""
     return {f"{name}.weight": array(layer.weight), f"{name}.bias": array(layer.bias)}
-
-
-def pack(values: np.ndarray) -> np.ndarray:
-    """int8 [N, K] -> int8 [N/8, K'/2, 8, 2], K' the next multiple of 16. N must be a multiple of 8."""
-    outputs, inputs = values.shape
-    padded = np.pad(values, ((0, 0), (0, -inputs % INPUTS)))
-    return np.ascontiguousarray(padded.reshape(outputs // PANEL, PANEL, -1, 2).transpose(0, 2, 1, 3))
-
-
-def unpack(panels: np.ndarray, inputs: int) -> np.ndarray:
-    """int8 [N/8, K'/2, 8, 2] -> int8 [N, inputs]: what `pack` was given."""
-    return np.ascontiguousarray(panels.transpose(0, 2, 1, 3)).reshape(len(panels) * PANEL, -1)[:, :inputs]
 
 
 def array(parameter: torch.Tensor) -> np.ndarray:
