@@ -4,6 +4,8 @@
  *   npm run bench [-- --only decode --only score] [-- --json numbers.json]
  *   npm run bench:engine        the engine's parts alone, also into bench-results/engine.json
  *
+ * With --checkpoint <folder> --photos <list.tsv>, the default model's checkpoint and lists as `npm run accuracy` takes them,
+ * the Worker's embeddings of 250 photos of each list are compared with PyTorch's; without, what clip-export measured counts.
  * It tests nothing: a goal that is not met says NO and the exit status stays 0, since other machines are other machines.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -42,7 +44,7 @@ const ENGINE: Record<string, () => Promise<EngineRows>> = {
   'engine-growth': benchGrowth,
   'engine-memory': benchModelMemory,
   'engine-upload': benchUpload,
-  'engine-parity': benchParity,
+  'engine-parity': () => benchParity(options),
 };
 
 const CONTESTS: Record<string, () => Promise<ContestRow[]>> = {
@@ -56,6 +58,8 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true },
     json: { type: 'string' },
     'engine-json': { type: 'string' },
+    checkpoint: { type: 'string' },
+    photos: { type: 'string', multiple: true },
   },
 });
 
