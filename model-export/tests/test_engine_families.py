@@ -23,7 +23,7 @@ from transformers import SiglipConfig, SiglipModel
 from clip_export import engine_open_clip, engine_siglip
 from clip_export.engine_architecture import ArchitectureError, sees_padding
 from clip_export.engine_layers import activation_of
-from clip_export.engine_weights import Tensors, unpack
+from clip_export.engine_weights import Tensors
 from clip_export.golden import random_open_clip
 from clip_export.golden.random_weights import fill
 
@@ -52,8 +52,8 @@ def test_siglip_names_and_shapes() -> None:
     shapes = {name: values.shape for name, values in {**image, **text}.items()}
     assert shapes["patch.bias"] == (24,)
     assert shapes["pool.query"] == (24,)
-    assert shapes["pool.kv.weight"] == (6, 16, 8, 2)
-    assert shapes["pool.fc1.weight"] == (5, 16, 8, 2)
+    assert shapes["pool.kv.weight"] == (48, 24)
+    assert shapes["pool.fc1.weight"] == (40, 24)
     assert shapes["projection.bias"] == (24,)
     assert not {"class", "pre_norm.weight", "projection.weight"} & set(image)
 
@@ -151,10 +151,9 @@ def test_what_of_timm_the_engine_cannot_run(change: Callable[[nn.Module], None],
         engine_open_clip.image_architecture(change_trunk(change))
 
 
-def weight_and_bias(tensors: Tensors, name: str, inputs: int) -> np.ndarray:
+def weight_and_bias(tensors: Tensors, name: str) -> np.ndarray:
     """[N, inputs + 1]"""
-    weight = unpack(tensors[f"{name}.weight"], inputs) * tensors[f"{name}.scale"][:, None]
-    return np.hstack([weight, tensors[f"{name}.bias"][:, None]])
+    return np.hstack([tensors[f"{name}.weight"], tensors[f"{name}.bias"][:, None]])
 
 
 @torch.inference_mode()
@@ -162,12 +161,12 @@ def test_layer_scale_is_folded() -> None:
     model = tiny({"ls_init_value": 0.1, "mlp_ratio": 2}, {})
     block = model.visual.transformer.resblocks[1]
     tensors = engine_open_clip.image_tensors(model)
-    for name, inputs, module, scale in (
-        ("out", 16, block.attn.out_proj, block.ls_1),
-        ("fc2", 32, block.mlp.c_proj, block.ls_2),
+    for name, module, scale in (
+        ("out", block.attn.out_proj, block.ls_1),
+        ("fc2", block.mlp.c_proj, block.ls_2),
     ):
         expected = torch.cat([module.weight, module.bias[:, None]], dim=1) * scale.gamma[:, None]
-        made = weight_and_bias(tensors, f"layers.1.{name}", inputs)
+        made = weight_and_bias(tensors, f"layers.1.{name}")
         np.testing.assert_allclose(made, expected.numpy(), rtol=1e-6, atol=1e-7)
 
 

@@ -18,8 +18,12 @@ interface Case {
   ids: number[][];
 }
 
-/** The weights are int8 exactly; what is left is the rounding of activations to 12 bits and more. */
-const LEAST_COSINE = 0.999999;
+/**
+ * The weights are int8 exactly; what is left is the rounding of activations to 12 bits and more. Of fast products the
+ * golden embeddings have rounded activations too, but a number that lies between two codes may go the other way. (They
+ * are 5e-6 to 7e-4 away from embeddings in float.)
+ */
+const leastCosine = ({ fast }: { fast: readonly string[] }) => (fast.length > 0 ? 0.9999 : 0.999999);
 
 const { cases } = goldenJson<{ cases: Case[] }>('engine');
 const { tensors } = goldenTensors('engine');
@@ -34,7 +38,9 @@ describe.each(cases)('$name: $why', ({ name, embeddingDim, image, text, ids }) =
     const values = pixels.data.length / pixels.shape[0];
     for (let i = 0; i < pixels.shape[0]; i++) {
       const embedding = await encoder.encodeImage(pixels.data.subarray(i * values, (i + 1) * values));
-      expect(cosines(embedding, golden(`${name}/images`).data)[i], `image ${i}`).toBeGreaterThan(LEAST_COSINE);
+      expect(cosines(embedding, golden(`${name}/images`).data)[i], `image ${i}`).toBeGreaterThan(
+        leastCosine(architecture),
+      );
     }
   });
 
@@ -47,7 +53,9 @@ describe.each(cases)('$name: $why', ({ name, embeddingDim, image, text, ids }) =
     );
     const embeddings = await encoder.encodeTexts(ids.map((tokens) => Int32Array.from(tokens)));
     for (const [i, embedding] of embeddings.entries()) {
-      expect(cosines(embedding, golden(`${name}/texts`).data)[i], `text ${i}`).toBeGreaterThan(LEAST_COSINE);
+      expect(cosines(embedding, golden(`${name}/texts`).data)[i], `text ${i}`).toBeGreaterThan(
+        leastCosine(architecture),
+      );
     }
   });
 });

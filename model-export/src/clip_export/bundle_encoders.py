@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine_architecture import image_architecture, text_architecture
+from .engine_calibration import CalibrationData, Goal, calibrate
 from .engine_file import read_engine_tensors, write_engine_file
+from .engine_linear import pack_linears
 from .engine_reference import EngineEncoder
-from .engine_weights import image_tensors, text_tensors
+from .engine_weights import Tensors, image_tensors, text_tensors
 from .graphs import write_image_graph, write_text_graph
 from .manifest import read_parts
 from .progress import Track, silent
@@ -58,10 +60,21 @@ class FloatGraphs:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Inputs by which the engine's fast products are chosen, and how near to float the encoders must stay."""
+
+    data: dict[str, CalibrationData]
+    """"image" and "text" """
+    goal: Goal
+
+
+@dataclass(frozen=True)
 class EngineEncoders:
     """For the engine: int8 weights in its own layout."""
 
     source: Source
+    calibration: Calibration | None = None
+    """None: all products are exact, and every weight is rounded by itself"""
 
     def architectures(self) -> dict[str, dict[str, Any]]:
         """What the manifest says of "image" and "text". Raises ArchitectureError like `write`, but at once."""
@@ -70,14 +83,23 @@ class EngineEncoders:
 
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
         """Raises ArchitectureError for a checkpoint that the engine cannot run."""
-        model = self.source.model
-        architectures = self.architectures()
         files = {}
-        for name, tensors in track([("image", image_tensors), ("text", text_tensors)], "engine weights"):
-            facts = {"runtime": ENGINE, "architecture": architectures[name]}
+        towers = {"image": image_tensors, "text": text_tensors}
+        for name, architecture in self.architectures().items():
+            tensors, fast = self.pack(name, towers[name](self.source.model), architecture, track)
+            facts = {"runtime": ENGINE, "architecture": {**architecture, "fast": fast}}
             files[name] = EncoderFile(folder / f"{name}.safetensors", facts)
-            write_engine_file(files[name].path, name, tensors(model))
+            write_engine_file(files[name].path, name, tensors)
         return files
+
+    def pack(
+        self, name: str, tensors: Tensors, architecture: dict[str, Any], track: Track
+    ) -> tuple[Tensors, list[str]]:
+        """The tensors of the file, and the linears for the fast product."""
+        if self.calibration is None:
+            return pack_linears(tensors), []
+        made = calibrate(tensors, architecture, self.calibration.data[name], self.calibration.goal, track)
+        return made.tensors, made.fast
 
 
 def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
@@ -94,7 +116,9 @@ def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = 
     content = read_parts(folder, image["files"])
     if image["runtime"] == ONNX:
         return graph_image_encoder(content, track)
-    return image_encoder(EngineEncoder(read_engine_tensors(content), image["architecture"]).embed_images, track, "images, engine weights")
+    return image_encoder(
+        EngineEncoder(read_engine_tensors(content), image["architecture"]).embed_images, track, "images, engine weights"
+    )
 
 
 def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:

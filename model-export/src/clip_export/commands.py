@@ -13,10 +13,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .accuracy import zero_shot_accuracy
-from .bundle import BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
-from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs, bundle_text_encoder, write_float_graphs
+from .bundle import END_OF_TEXT, BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
+from .bundle_encoders import (
+    ENGINE,
+    ONNX,
+    Calibration,
+    EngineEncoders,
+    FloatGraphs,
+    bundle_text_encoder,
+    write_float_graphs,
+)
+from .calibration_texts import CALIBRATION_TEXTS
 from .encoders import float_image_encoder, float_text_encoder
 from .engine_architecture import ArchitectureError
+from .engine_calibration import Goal, image_samples, text_samples
 from .errors import ExportError
 from .golden import write_golden
 from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
@@ -30,6 +40,9 @@ from .tokenizer import encode
 from .tolerance import Tolerance
 from .verify import ORDINARY_TEXTS, check_quality, measure_quality, noise
 
+FEWEST_PICTURES = 32
+"""with fewer the ranges of activations are no more than guesses"""
+MOST_PROMPTS = 600
 SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
 
@@ -43,6 +56,9 @@ class ExportOptions:
     keep_float: int = 0
     """onnx: how many layers of each encoder stay float32"""
     limit: Tolerance = field(default_factory=Tolerance)
+    calibrate: Path | None = None
+    """engine: a folder of pictures by which fast products are chosen; None: all are exact"""
+    goal: Goal = field(default_factory=Goal)
 
 
 def export_bundle(
@@ -63,9 +79,29 @@ def export_bundle(
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
             graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
-        manifest = write_bundle(folder, checkpoint, graphs or EngineEncoders(checkpoint), facts, bar)
+        encoders = graphs or EngineEncoders(checkpoint, read_calibration(checkpoint, facts, options))
+        manifest = write_bundle(folder, checkpoint, encoders, facts, bar)
         verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
+
+
+def read_calibration(checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Calibration | None:
+    """Pictures from a folder; texts are the built-in sets' prompts, their labels alone and some ordinary ones."""
+    if options.calibrate is None:
+        return None
+    files = sorted(path for path in options.calibrate.iterdir() if path.is_file())
+    if len(files) < FEWEST_PICTURES:
+        raise ExportError(
+            f"--calibrate {options.calibrate}: {len(files)} pictures, at least {FEWEST_PICTURES} are needed"
+        )
+    pixels = load_pixels(PhotoList("calibration", files, []), checkpoint.preprocessing, bar)
+    prompts = [fill_template(t, label) for made in facts.label_sets for label in made.labels for t in made.templates]
+    prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
+    labels = [label for made in facts.label_sets for label in made.labels]
+    texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])
+    ids = [encode(text, checkpoint.context_length) for text in texts]
+    data = {"image": image_samples(pixels), "text": text_samples(ids, END_OF_TEXT)}
+    return Calibration(data, options.goal)
 
 
 def default_runtime(console: Console, checkpoint: Source) -> str:

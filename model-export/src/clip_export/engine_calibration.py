@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from .engine_folding import Range, fold
-from .engine_linear import INPUTS, PackedLinear, is_linear, pack_linears, zero_of
+from .engine_linear import INPUTS, PackedLinear, pack_linears, zero_of
 from .engine_reference import EngineEncoder, FloatLinears, Linears, PackedLinears, fast_product
 from .engine_rounding import rounding
 from .engine_weights import Tensors
@@ -25,6 +25,8 @@ from .progress import Track, silent
 
 BATCH = 50
 BLOCK_LINEARS = ("qkv", "out", "fc1", "fc2")
+FOR_ACTIVATIONS = 0.75
+"""of the error that the goal allows; the rest is the rounding of weights. Where it is more, a linear less is fast."""
 FEW = 64
 """samples on which the cost of single linears is measured"""
 
@@ -34,9 +36,13 @@ class Goal:
     """Cosines to the float encoder, over the calibration data that nothing was fitted to."""
 
     mean: float = 0.9999
-    worst: float = 0.9995
-    margin: float = 0.9
-    """How much of what the goal allows is used: other data will be a little worse."""
+    margin: float = 0.58
+    """How much of what the goal allows is used: other data are worse, above all their worst."""
+
+    @property
+    def worst(self) -> float:
+        """Five times as far from 1 as the mean."""
+        return 1 - 5 * (1 - self.mean)
 
     def met_by(self, cosines: np.ndarray) -> bool:
         mean, worst = (1 - cosines.mean()), (1 - cosines.min())
@@ -88,7 +94,7 @@ def image_samples(pixels: np.ndarray) -> CalibrationData:
     return CalibrationData(samples(pixels[::2].copy()), samples(pixels[1::2].copy()))
 
 
-def text_samples(ids: Sequence[Sequence[int]], end_of_text: int) -> CalibrationData:
+def text_samples(ids: Sequence[Sequence[int]], end_of_text: int, pad_id: int | None = None) -> CalibrationData:
     """Texts at their own lengths, start and end token included."""
 
     def samples(texts: Sequence[Sequence[int]]) -> Samples:
@@ -96,7 +102,7 @@ def text_samples(ids: Sequence[Sequence[int]], end_of_text: int) -> CalibrationD
         for text in texts:
             by_length.setdefault(len(text), []).append(text)
         batches = [torch.tensor(rows) for _, rows in sorted(by_length.items())]
-        return Samples(batches, lambda encoder, batch: encoder.embed_texts(batch, end_of_text))
+        return Samples(batches, lambda encoder, batch: encoder.embed_texts(batch, end_of_text, pad_id))
 
     return CalibrationData(samples(ids[::2]), samples(ids[1::2]))
 
@@ -113,7 +119,7 @@ def calibrate(
     reference = data.check.through(encoder)
     macs = {name: tensors[f"{name}.weight"].size * share_of_tokens(name, architecture) for name in candidates}
     candidates.sort(key=lambda name: costs[name] / macs[name])  # the first are worth most
-    budget = goal.margin * (1 - goal.mean)
+    budget = FOR_ACTIVATIONS * goal.margin * (1 - goal.mean)
     count = int(np.searchsorted(np.cumsum([costs[name] for name in candidates]), budget, side="right"))
     while True:
         fast = sorted(candidates[:count])
@@ -132,13 +138,13 @@ def fast_candidates(tensors: Tensors, architecture: dict[str, Any]) -> list[str]
 
 
 def share_of_tokens(name: str, architecture: dict[str, Any]) -> float:
-    """Of how many tokens a linear's outputs are computed: in the last block mostly of one, and it may as well be exact."""
+    """Of how many tokens a linear's outputs are computed: in the last block of one, and it may as well be exact."""
     last = f"layers.{architecture['layers'] - 1}."
     pooled_alone = architecture["pooling"] in ("cls", "first-eot", "last")
     return 0.01 if pooled_alone and name.startswith(last) and not name.endswith("qkv") else 1
 
 
-def input_ranges(encoder: EngineEncoder, samples: Samples, track: Track) -> dict[str, Range]:
+def input_ranges(encoder: EngineEncoder, samples: Samples, track: Track = silent) -> dict[str, Range]:
     """Of every linear of the encoder, by channel."""
     ranges: dict[str, Range] = {}
 
@@ -196,9 +202,7 @@ def pack(
         grams[name] = grams.get(name, 0) + rows.T @ rows
 
     _watch(EngineEncoder(folded, architecture, FloatLinears(folded)), samples, see, track, "calibration: inputs")
-    names = [key.removesuffix(".weight") for key, values in folded.items() if is_linear(key, values)]
-    roundings = {name: rounding(grams[name]) for name in track(names, "calibration: rounding")}
-    return pack_linears(folded, fast, roundings)
+    return pack_linears(folded, fast, lambda name: rounding(grams[name]), track)
 
 
 def _watch(

@@ -5,16 +5,16 @@ Exact: activations are int16 (src/engine/assembly/linear.ts).
   16-byte vector is thus 8 outputs x 2 inputs. K' is K rounded up to a multiple of 16, the added inputs are zeros.
 
 Fast: activations are codes 0..127, in groups of 128 inputs with a scale of their own (src/engine/assembly/fast.ts).
-- `X.weight` I8 [N/8, K/4, 8, 4]: element [p, k, c, j] is the weight of output 8p + c for input 4k + j. K is a multiple of
-  16. Two steps of two products are added up in int16, so a row's scale is raised until in each of those lanes the
+- `X.weight` I8 [N/8, K/4, 8, 4]: element [p, k, c, j] is the weight of output 8p + c for input 4k + j. K is a multiple
+  of 16. Two steps of two products are added up in int16, so a row's scale is raised until in each of those lanes the
   positive weights sum to at most 258, and the negative ones to at least -258.
 - `X.start` I32 [groups, N]: -zero * the sum of the group's weights, where `zero` is the code of 0.
 
 Both:
-- `X.scale` F32 [N]: a weight is int8 times its output's scale, max|w| / 127 (or more, see above). It was compared with a
-  search for the clipping that minimises the rounding error (41 factors from 1 to 0.6, by the squares and by the power
-  2.4): on 500 photos and 426 texts of tiny-64 a tie; the simplest is also the one that makes int8 weights times a scale
-  come back exactly, which the golden files need.
+- `X.scale` F32 [N]: a weight is int8 times its output's scale, max|w| / 127 (or more, see above). It was compared with
+  a search for the clipping that minimises the rounding error (41 factors from 1 to 0.6, by the squares and by the
+  power 2.4): on 500 photos and 426 texts of tiny-64 a tie; the simplest is also the one that makes int8 weights times
+  a scale come back exactly, which the golden files need.
 - `X.bias` F32 [N], absent where the layer has none.
 """
 
@@ -27,6 +27,7 @@ import numpy as np
 
 from .engine_architecture import PANEL
 from .engine_weights import Tensors
+from .progress import Track, silent
 
 INPUTS = 16
 """inputs are padded with zeros to a multiple of this; the fast product takes only multiples of it"""
@@ -59,18 +60,21 @@ def to_nearest(weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def pack_linears(
-    tensors: Tensors, fast: Collection[str] = (), rounding: Mapping[str, Round] | None = None
+    tensors: Tensors,
+    fast: Collection[str] = (),
+    rounding: Callable[[str], Round] = lambda name: to_nearest,
+    track: Track = silent,
 ) -> Tensors:
     """A float encoder as the engine's file has it: every linear packed, those named in `fast` for the fast product.
 
-    `rounding`: how to round a linear's weights; to the nearest where it has no entry.
+    `rounding`: how to round a linear's weights, by its name.
     """
     packed: Tensors = {}
-    for key, values in tensors.items():
-        name, _, kind = key.rpartition(".")
+    for key, values in track(list(tensors.items()), "rounding weights"):
+        name = key.rpartition(".")[0]
         if is_linear(key, values):
             zero = zero_of(tensors, name) if name in fast else None
-            packed |= pack_linear(name, values, zero, (rounding or {}).get(name, to_nearest))
+            packed |= pack_linear(name, values, zero, rounding(name))
         else:
             packed[key] = values
     return packed

@@ -1,10 +1,10 @@
 """The engine's arithmetic in PyTorch, from the engine's own tensors: what an engine bundle's embeddings should be.
 
-Weights are the int8 ones times their scales; activations are rounded per row (one token), as the linear's product does it:
-- exact: to int16, scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow an
-  int32 sum of K products with weights of -127..127;
-- fast: in groups of 128 inputs, to the codes 1..127 about 64, scale = max|x| / 63, or, where no input is negative, to the
-  codes 0..127, scale = max x / 127.
+Weights are the int8 ones times their scales; activations are rounded per row (one token), as the linear's product does:
+- exact: to int16, scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow
+  an int32 sum of K products with weights of -127..127;
+- fast: in groups of 128 inputs, to the codes 1..127 about 64, scale = max|x| / 63, or, where no input is negative, to
+  the codes 0..127, scale = max x / 127.
 All else (layer norm, attention, GELU, residual sums) is float32 here; the engine's approximations of exp and GELU, and
 whatever it quantises inside attention, are not modelled.
 
@@ -47,7 +47,7 @@ def quantise_activations(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def fast_product(x: torch.Tensor, linear: PackedLinear) -> torch.Tensor:
-    """[..., K] -> [..., N], without the outputs' scales. Sums of a group are whole numbers below 2^24: exact in float32."""
+    """[..., K] -> [..., N], without the outputs' scales. A group's sums are whole and below 2^24: exact in float32."""
     limit = INT8 - linear.zero
     y = torch.zeros(*x.shape[:-1], len(linear.codes))
     for first in range(0, x.shape[-1], GROUP):
@@ -59,7 +59,7 @@ def fast_product(x: torch.Tensor, linear: PackedLinear) -> torch.Tensor:
 
 
 def exact_product(x: torch.Tensor, linear: PackedLinear) -> torch.Tensor:
-    """[..., K] -> [..., N], without the outputs' scales. The sum of whole numbers is exact: float64 here, int32 there."""
+    """[..., K] -> [..., N], without the outputs' scales. The sum of whole numbers is exact, in float64 as in int32."""
     rows, scales = quantise_activations(x)
     return (rows @ torch.from_numpy(linear.codes).double().T).float() * scales
 

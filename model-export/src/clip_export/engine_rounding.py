@@ -2,8 +2,8 @@
 
 Inputs are rounded one after the other, those of most energy first; what an input's rounding does to the outputs is
 made good by the weights of the inputs that come after it, as far as these vary together on the calibration data.
-On tiny-64's photos it takes the error of int8 weights (1 - cosine) from 3.1e-5 to 1.1e-5 on the mean, and from 1.9e-4 to
-5e-5 at worst.
+On tiny-64's photos it takes the error of int8 weights (1 - cosine) from 3.1e-5 to 1.1e-5 on the mean, and from 1.9e-4
+to 5e-5 at worst.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _round(weight: torch.Tensor, scale: torch.Tensor, order: torch.Tensor, corre
         for i in range(block.start, block.stop):
             codes[i] = (rest[i] / scales).round().clamp(-127, 127)
             error = (rest[i] - codes[i] * scales) / correction[i, i]
-            rest[i:block.stop] -= torch.outer(correction[i, i : block.stop], error)
+            rest[i : block.stop] -= torch.outer(correction[i, i : block.stop], error)
             errors[i - first] = error
         rest[block.stop :] -= correction[block, block.stop :].T @ errors
     rounded = torch.empty_like(codes)

@@ -110,14 +110,18 @@ function fastPanel(
         d1 = widen(d1, i16x8.add(td1, dot8(high, row)));
         x += 32;
       }
-      ya0 = scaled(ya0, a0, scales);
-      ya1 = scaled(ya1, a1, scales);
-      yb0 = scaled(yb0, b0, scales + 4);
-      yb1 = scaled(yb1, b1, scales + 4);
-      yc0 = scaled(yc0, c0, scales + 8);
-      yc1 = scaled(yc1, c1, scales + 8);
-      yd0 = scaled(yd0, d0, scales + 12);
-      yd1 = scaled(yd1, d1, scales + 12);
+      let scale = v128.load32_splat(scales);
+      ya0 = scaled(ya0, a0, scale);
+      ya1 = scaled(ya1, a1, scale);
+      scale = v128.load32_splat(scales, 4);
+      yb0 = scaled(yb0, b0, scale);
+      yb1 = scaled(yb1, b1, scale);
+      scale = v128.load32_splat(scales, 8);
+      yc0 = scaled(yc0, c0, scale);
+      yc1 = scaled(yc1, c1, scale);
+      scale = v128.load32_splat(scales, 12);
+      yd0 = scaled(yd0, d0, scale);
+      yd1 = scaled(yd1, d1, scale);
       scales += 16;
       start += startStride;
     }
@@ -130,8 +134,8 @@ function fastPanel(
 }
 
 /** y + a group's sums · the row's scale */
-function scaled(y: v128, sums: v128, scale: usize): v128 {
-  return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), v128.load32_splat(scale)));
+function scaled(y: v128, sums: v128, scale: v128): v128 {
+  return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), scale));
 }
 
 /** The same for the first row of a block alone; the operations and their order are those above, so that y is the same. */
@@ -149,8 +153,9 @@ function fastRow(
       a1 = widen(a1, i16x8.add(dot8(v128.load(weights, 16), first), dot8(v128.load(weights, 48), second)));
       x += 32;
     }
-    low = scaled(low, a0, scales);
-    high = scaled(high, a1, scales);
+    const scale = v128.load32_splat(scales);
+    low = scaled(low, a0, scale);
+    high = scaled(high, a1, scale);
     scales += 16;
     start += startStride;
   }

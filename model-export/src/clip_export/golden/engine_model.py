@@ -27,6 +27,7 @@ class EngineModel:
     why: str
     size: int
     image: tuple[dict[str, Any], Tensors]
+    """the architecture, and the tensors in float"""
     text: tuple[dict[str, Any], Tensors]
     embed_images: Callable[[torch.Tensor], torch.Tensor]
     """[n, 3, size, size] -> [n, dim]"""
@@ -34,6 +35,8 @@ class EngineModel:
     """n texts -> [n, dim]"""
     end_of_text: int = END
     pad_id: int | None = None
+    fast: bool = False
+    """The products of the blocks are to be fast ones."""
 
 
 def embed_alone(embed: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[TokenIds], torch.Tensor]:

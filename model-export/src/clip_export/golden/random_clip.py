@@ -24,6 +24,7 @@ class Case:
     activation: str
     outliers: bool = False
     """two channels of every layer norm are 30 times as large: what 8-bit activations could not take"""
+    fast: bool = False
 
 
 def random_clip(case: Case, random: np.random.Generator) -> EngineModel:
@@ -44,6 +45,7 @@ def random_clip(case: Case, random: np.random.Generator) -> EngineModel:
         (text_architecture(config), text_tensors(model)),
         lambda pixels: model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output),
         embed_alone(lambda ids: model.text_projection(model.text_model(input_ids=ids).pooler_output)),
+        fast=case.fast,
     )
 
 
@@ -89,5 +91,26 @@ CASES = [
         16,
         "quick_gelu",
         outliers=True,
+    ),
+]
+
+FAST_CASES = [
+    Case(
+        "fast",
+        "fast products with hidden widths that are no multiple of 128; 17 tokens, one row more than a multiple of 4",
+        {**tower(48, 3, 2, 160), "image_size": 16, "patch_size": 4},
+        tower(32, 4, 2, 144),
+        24,
+        "quick_gelu",
+        fast=True,
+    ),
+    Case(
+        "fast-gelu",
+        "fast products of one group, exact GELU",
+        {**tower(32, 2, 2, 48), "image_size": 12, "patch_size": 4},
+        tower(32, 2, 2, 48),
+        16,
+        "gelu",
+        fast=True,
     ),
 ]

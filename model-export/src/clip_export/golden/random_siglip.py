@@ -23,6 +23,7 @@ class Case:
     why: str
     image: dict[str, Any]
     text: dict[str, Any]
+    fast: bool = False
 
 
 def random_siglip(case: Case, random: np.random.Generator) -> EngineModel:
@@ -40,6 +41,7 @@ def random_siglip(case: Case, random: np.random.Generator) -> EngineModel:
         lambda pixels: model.vision_model(pixel_values=pixels).pooler_output,
         embed_padded(lambda ids: model.text_model(input_ids=ids).pooler_output, PAD),
         pad_id=PAD,
+        fast=case.fast,
     )
 
 
@@ -55,5 +57,15 @@ CASES = [
         "9 patches that leave two pixels over; a single layer; head width 24; encoders of different widths",
         {**tower(24, 1, 1, 56), "image_size": 23, "patch_size": 7},
         tower(16, 2, 1, 24),
+    ),
+]
+
+FAST_CASES = [
+    Case(
+        "siglip-fast",
+        "fast products in the blocks, GELU by tanh, exact ones in the head",
+        {**tower(32, 2, 2, 64), "image_size": 20, "patch_size": 5},
+        tower(32, 4, 1, 48),
+        fast=True,
     ),
 ]
