@@ -49,16 +49,10 @@ export function quantiseFast(
   }
 }
 
-/** One row of a tile: its groups' sums, scaled, · the columns' scales + bias, added to y if asked. */
-function finish(y: usize, low: v128, high: v128, columnScales: usize, bias: usize, add: bool): void {
-  let a = f32x4.add(f32x4.mul(low, v128.load(columnScales)), v128.load(bias));
-  let b = f32x4.add(f32x4.mul(high, v128.load(columnScales, 16)), v128.load(bias, 16));
-  if (add) {
-    a = f32x4.add(a, v128.load(y));
-    b = f32x4.add(b, v128.load(y, 16));
-  }
-  v128.store(y, a);
-  v128.store(y, b, 16);
+/** 4 columns of a row of a tile: the groups' sums, scaled, · the columns' scales + bias, added to y if asked. */
+function finish(y: usize, sums: v128, columnScales: v128, bias: v128, add: bool): void {
+  const a = f32x4.add(f32x4.mul(sums, columnScales), bias);
+  v128.store(y, add ? f32x4.add(a, v128.load(y)) : a);
 }
 
 /**
@@ -125,10 +119,18 @@ function fastPanel(
       scales += 16;
       start += startStride;
     }
-    finish(y, ya0, ya1, columnScales, bias, add);
-    finish(y + stride, yb0, yb1, columnScales, bias, add);
-    finish(y + stride * 2, yc0, yc1, columnScales, bias, add);
-    finish(y + stride * 3, yd0, yd1, columnScales, bias, add);
+    let factor = v128.load(columnScales);
+    let offset = v128.load(bias);
+    finish(y, ya0, factor, offset, add);
+    finish(y + stride, yb0, factor, offset, add);
+    finish(y + stride * 2, yc0, factor, offset, add);
+    finish(y + stride * 3, yd0, factor, offset, add);
+    factor = v128.load(columnScales, 16);
+    offset = v128.load(bias, 16);
+    finish(y + 16, ya1, factor, offset, add);
+    finish(y + stride + 16, yb1, factor, offset, add);
+    finish(y + stride * 2 + 16, yc1, factor, offset, add);
+    finish(y + stride * 3 + 16, yd1, factor, offset, add);
     y += stride * 4;
   }
 }
@@ -159,7 +161,8 @@ function fastRow(
     scales += 16;
     start += startStride;
   }
-  finish(y, low, high, columnScales, bias, add);
+  finish(y, low, v128.load(columnScales), v128.load(bias), add);
+  finish(y + 16, high, v128.load(columnScales, 16), v128.load(bias, 16), add);
 }
 
 /**

@@ -15,18 +15,10 @@ function highHalf<W>(at: usize): v128 {
   return sizeof<W>() === 1 ? i16x8.extend_high_i8x16_s(v128.load(at)) : v128.load(at, 16);
 }
 
-/** One row of a tile: (sums · the row's scale) · the columns' scales + bias, added to y if asked. */
-function finish(y: usize, low: v128, high: v128, scale: v128, columnScales: usize, bias: usize, add: bool): void {
-  let a = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(low), scale), v128.load(columnScales));
-  let b = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(high), scale), v128.load(columnScales, 16));
-  a = f32x4.add(a, v128.load(bias));
-  b = f32x4.add(b, v128.load(bias, 16));
-  if (add) {
-    a = f32x4.add(a, v128.load(y));
-    b = f32x4.add(b, v128.load(y, 16));
-  }
-  v128.store(y, a);
-  v128.store(y, b, 16);
+/** 4 columns of a row of a tile: (sums · the row's scale) · the columns' scales + bias, added to y if asked. */
+function finish(y: usize, sums: v128, scale: v128, columnScales: v128, bias: v128, add: bool): void {
+  const a = f32x4.add(f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), scale), columnScales), bias);
+  v128.store(y, add ? f32x4.add(a, v128.load(y)) : a);
 }
 
 /**
@@ -62,10 +54,22 @@ export function panel<W>(
       d1 = i32x4.add(d1, i32x4.dot_i16x8_s(row, high));
       x += 16;
     }
-    finish(y, a0, a1, v128.load32_splat(scales), columnScales, bias, add);
-    finish(y + stride, b0, b1, v128.load32_splat(scales, 4), columnScales, bias, add);
-    finish(y + stride * 2, c0, c1, v128.load32_splat(scales, 8), columnScales, bias, add);
-    finish(y + stride * 3, d0, d1, v128.load32_splat(scales, 12), columnScales, bias, add);
+    const scaleA = v128.load32_splat(scales);
+    const scaleB = v128.load32_splat(scales, 4);
+    const scaleC = v128.load32_splat(scales, 8);
+    const scaleD = v128.load32_splat(scales, 12);
+    let factor = v128.load(columnScales);
+    let offset = v128.load(bias);
+    finish(y, a0, scaleA, factor, offset, add);
+    finish(y + stride, b0, scaleB, factor, offset, add);
+    finish(y + stride * 2, c0, scaleC, factor, offset, add);
+    finish(y + stride * 3, d0, scaleD, factor, offset, add);
+    factor = v128.load(columnScales, 16);
+    offset = v128.load(bias, 16);
+    finish(y + 16, a1, scaleA, factor, offset, add);
+    finish(y + stride + 16, b1, scaleB, factor, offset, add);
+    finish(y + stride * 2 + 16, c1, scaleC, factor, offset, add);
+    finish(y + stride * 3 + 16, d1, scaleD, factor, offset, add);
     y += stride * 4;
     scales += 16;
   }
@@ -83,7 +87,9 @@ function rowPanel(
     panel += 16;
     x += 16;
   }
-  finish(y, low, high, v128.load32_splat(scale), columnScales, bias, add);
+  const rowScale = v128.load32_splat(scale);
+  finish(y, low, rowScale, v128.load(columnScales), v128.load(bias), add);
+  finish(y + 16, high, rowScale, v128.load(columnScales, 16), v128.load(bias, 16), add);
 }
 
 /**
