@@ -63,7 +63,7 @@ export function figureTable(rows: readonly FigureRow[]): string {
 }
 
 export function growthTable(rows: readonly GrowthRow[]): string {
-  const head = ['', 'tokens', 'layers', 'width', 'GMAC', 'ms', 'best', 'ps/MAC', 'GOPS', 'bare product', 'of it'];
+  const head = ['', 'tokens', 'layers', 'width', 'GMAC', 'ms', 'best', 'ps/MAC', 'GOPS', 'fast product alone', 'of it'];
   const lines = rows.map(({ name, shape, image, product }) => {
     const [own, ceiling] = [gops(image), gops(product)];
     const counts = [shape.tokens, shape.layers, shape.width].map(String);

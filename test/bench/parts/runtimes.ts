@@ -52,8 +52,8 @@ async function textCases(): Promise<{ key: string; what: string; texts: string[]
   const prompts = labels.split('\n').filter(Boolean);
   return [
     // start and end are two of the tokens
-    { key: 'text', what: 'one template', texts: list(16, () => `a photo of a ${word()}.`) },
-    { key: 'differentTexts', what: 'all different', texts: list(16, () => sentence(6)) },
+    { key: 'template', what: 'one template', texts: list(16, () => `a photo of a ${word()}.`) },
+    { key: 'text', what: 'all different', texts: list(16, () => sentence(6)) },
     { key: 'longTexts', what: 'all different', texts: list(4, () => sentence(75)) },
     { key: 'labelSet', what: 'a label set', texts: prompts.map((label) => `a photo of a ${label}.`) },
   ];
