@@ -131,6 +131,13 @@ it('values of zeros', () => {
   expect(run(head, { first: 0, count: 5 })).toEqual(new Float32Array(40));
 });
 
+it('scores below all that a float can tell from what is not seen give no number', () => {
+  const head = randomHead(5, 8, false);
+  head.q.fill(1e16);
+  head.k.fill(-1e16);
+  expect(Array.from(run(head, { first: 0, count: 5 })).every(Number.isNaN)).toBe(true);
+});
+
 describe.each(['q', 'k', 'v'] as const)('a NaN or an infinity in %s comes through', (part) => {
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('%f', (x) => {
     const head = randomHead(9, 16, false);

@@ -48,6 +48,17 @@ describe.each<[string, Partial<ImageArchitecture>]>([
     expect(await images.encodeImage(picture(1))).toEqual(alone); // and nothing of it is left
   });
 
+  it.each([1e20, 1e30, 3e38])('refuses a pixel of %f: what is computed from it overflows', async (x) => {
+    const alone = await images.encodeImage(picture(1));
+    for (const i of [0, 337, 674]) {
+      const pixels = picture(1);
+      pixels[i] = x;
+      await expect(images.encodeImage(pixels), `pixel ${i}`).rejects.toThrow(/not a finite number/);
+    }
+    await expect(images.encodeImage(picture(1).fill(x))).rejects.toThrow(/not a finite number/);
+    expect(await images.encodeImage(picture(1))).toEqual(alone);
+  });
+
   it('refuses another number of pixels', async () => {
     await expect(images.encodeImage(new Float32Array(3))).rejects.toThrow(
       'an image has 3 values, this encoder takes 675',

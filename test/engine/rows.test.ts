@@ -34,6 +34,12 @@ describe('layer norm', () => {
     for (const [i, x] of expected.entries()) expect(Math.abs(found[i] - x)).toBeLessThan(1e-3);
   });
 
+  it.each([1e20, 1e30, 3e38, Number.POSITIVE_INFINITY, Number.NaN])('a row with %f gives no number', (x) => {
+    for (const row of [Float32Array.of(1, 2, 3, 4, 5, 6, 7, x), Float32Array.of(x, -x, x, -x, x, -x, x, -x)]) {
+      expect(Array.from(norm(row, 8, 1e-5).found).every(Number.isNaN)).toBe(true);
+    }
+  });
+
   it('a constant row gives the bias, by eps', () => {
     const { found, expected } = norm(new Float32Array(8).fill(3), 8, 1e-6);
     expect(Array.from(found)).toEqual(expected.map(Math.fround));
