@@ -64,6 +64,12 @@ export interface Kernels {
       add: boolean,
     ]
   ): void;
+  /** @returns the first panel of weights that is not within the bounds of `linearFast`, or `panels` */
+  checkFast(
+    weights: Address,
+    inputs: number,
+    ...more: [starts: Address, startStride: Bytes, panels: number, zero: number]
+  ): number;
   packKeys(k: Address, stride: Bytes, ...more: [tokens: number, headDim: number, keys: Address, scales: Address]): void;
   packValues(
     v: Address,
@@ -103,7 +109,7 @@ const BUILDS = {
 export type KernelBuild = keyof typeof BUILDS;
 
 /** A module of one function, i16x8.relaxed_dot_i8x16_i7x16_s(splat(0), splat(0)): valid where there is relaxed SIMD. */
-const RELAXED_SIMD = Uint8Array.of(
+export const RELAXED_SIMD = Uint8Array.of(
   ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0],
   ...[10, 16, 1, 14, 0, 65, 0, 253, 15, 65, 0, 253, 15, 253, 146, 2, 26, 11],
 );

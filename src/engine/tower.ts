@@ -6,12 +6,13 @@ import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
+import { checkFastLinear } from './fast-check.ts';
 import { type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
 import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
-import { locateTensors, type ModelFile } from './weights.ts';
+import { locateTensors, type ModelFile, type TensorOffsets } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
@@ -50,6 +51,7 @@ export interface Weights {
   /** undefined: the file has no such tensor */
   find(name: string): number | undefined;
   at(name: string): number;
+  /** @throws EngineError if it is a fast one that does not keep the bounds of its product */
   linear(name: string, outputs: number, inputs: number): Linear;
   norm(name: string): Norm;
 }
@@ -81,7 +83,7 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
 
   const bytes = new Uint8Array(memory, fileAt, file.bytes);
   await file.readInto(bytes);
-  const weights = createWeights(locateTensors(bytes, spec.tensors), fileAt, noBias);
+  const weights = createWeights(kernels, locateTensors(bytes, spec.tensors), { fileAt, noBias });
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
@@ -110,7 +112,11 @@ function packedBytes({ shape, maxRows, embeddingProduct }: TowerSpec): number {
   return 2 * Math.max(own, roomFor(maxRows) * padInputs(Math.max(shape.width, shape.mlp)));
 }
 
-function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noBias: number): Weights {
+function createWeights(
+  kernels: Kernels,
+  offsets: TensorOffsets,
+  { fileAt, noBias }: { fileAt: number; noBias: number },
+): Weights {
   const find = (name: string) => {
     const offset = offsets.get(name);
     return offset === undefined ? undefined : fileAt + offset;
@@ -120,15 +126,14 @@ function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noB
     find,
     at,
     linear: (name, outputs, inputs) => {
-      const [starts, factor] = [find(`${name}.start`), find(`${name}.factor`)];
-      return {
-        weight: at(`${name}.weight`),
-        scale: at(`${name}.scale`),
-        bias: find(`${name}.bias`) ?? noBias,
-        inputs,
-        outputs,
-        fast: starts === undefined ? undefined : { starts, startStride: outputs * 4, zero: factor ? 0 : SIGNED_ZERO },
-      };
+      const [weight, scale, bias] = [at(`${name}.weight`), at(`${name}.scale`), find(`${name}.bias`) ?? noBias];
+      const linear = { weight, scale, bias, inputs, outputs };
+      const starts = find(`${name}.start`);
+      if (starts === undefined) return linear;
+      const zero = find(`${name}.factor`) === undefined ? SIGNED_ZERO : 0;
+      const fast = { ...linear, fast: { starts, startStride: outputs * 4, zero } };
+      checkFastLinear(kernels, name, fast);
+      return fast;
     },
     norm: (name) => ({ weight: at(`${name}.weight`), bias: at(`${name}.bias`) }),
   };

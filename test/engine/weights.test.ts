@@ -17,6 +17,8 @@ const entry =
     Object.assign(header[name], changes);
   };
 
+const spanOf = (header: Header, name: string) => (header[name] as { data_offsets: number[] }).data_offsets;
+
 const without = (name: string): TensorSpec[] => specs.filter((spec) => spec.name !== name);
 const siglip = imageTensors(siglipSpec.architecture, siglipSpec);
 
@@ -83,14 +85,36 @@ describe('refuses', () => {
     ['a wrong shape', entry('positions', { shape: [9, 24] }), '"positions" is [9,24], its architecture needs [10,24]'],
     ['no shape', entry('class', { shape: null }), '"class" is [null], its architecture needs [24]'],
     ['too few bytes', entry('class', { data_offsets: [0, 92] }), '"class" has 92 bytes, its shape needs 96'],
-    ['a negative offset', entry('class', { data_offsets: [-96, 0] }), '"class" has 96 bytes'],
+    ['a negative offset', entry('class', { data_offsets: [-96, 0] }), '"class" has the data_offsets [-96,0]'],
     ['an offset past the end', entry('class', { data_offsets: [1e9, 1e9 + 96] }), '"class" ends at byte 1000000096 of'],
     ['an odd offset', entry('class', { data_offsets: [2, 98] }), '"class" begins at byte'],
-    ['no offsets', entry('class', { data_offsets: 'all' }), '"class" has NaN bytes'],
+    ['no offsets', entry('class', { data_offsets: 'all' }), '"class" has the data_offsets "all"'],
+    ['offsets as text', entry('class', { data_offsets: ['0', '96'] }), '"class" has the data_offsets ["0","96"]'],
+    ['a shape as text', entry('class', { shape: '24' }), '"class" is [24], its architecture needs [24]'],
+    [
+      'offsets past 2³²',
+      entry('class', { data_offsets: [2 ** 32, 2 ** 32 + 96] }),
+      '"class" ends at byte 4294967392 of',
+    ],
+    [
+      'bytes of another tensor',
+      (header) => Object.assign(header.class, { data_offsets: spanOf(header, 'post_norm.bias') }),
+      'begins at byte',
+    ],
+    [
+      'bytes of no tensor',
+      (header) => Object.assign(header, { 'pad.0': { dtype: 'U8', shape: [0], data_offsets: [64, 64] } }),
+      '"pad.0" begins at byte 64, the one before it ends at',
+    ],
+    [
+      'padding without bytes',
+      (header) => Object.assign(header, { 'pad.0': null }),
+      '"pad.0" has the data_offsets undefined',
+    ],
     [
       'another format',
       (header) => Object.assign(header, { __metadata__: { format: 'x' } }),
-      'its format is x, not edge',
+      'its format is "x", not "edgeclip-engine/1"',
     ],
     ['no format', (header) => delete header.__metadata__, 'its format is undefined'],
   ])('%s', (_, change, message) => refused(randomModel(specs, change), message));
@@ -119,6 +143,7 @@ describe('refuses', () => {
       await expect(load(file.slice(0, length)), `${length}`).rejects.toMatchObject({ name: 'EngineError' });
     }
     await expect(load(file.slice(0, -1))).rejects.toThrow(/ends at byte/);
+    await expect(load(Uint8Array.of(...file, 0))).rejects.toThrow(/^its tensors end at byte \d+ of \d+$/);
   });
 
   it.each([

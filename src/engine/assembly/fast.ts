@@ -14,7 +14,7 @@ import { rowFactor, storeColumns } from './quantise';
 import { codes16, dot8, pair0, pair1, pair2, pair3, widen } from './simd';
 
 /** Inputs that share a scale. */
-const GROUP = 128;
+export const GROUP = 128;
 
 /**
  * @param x [blocks * 4, inputs] float32, `stride` bytes a row; inputs a multiple of 16
