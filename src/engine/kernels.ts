@@ -125,14 +125,19 @@ export async function loadKernels(build: KernelBuild = bestBuild()): Promise<Ker
 
 const PAGE_BYTES = 65536;
 const LINE_BYTES = 64;
+/** An address has 32 bits. */
+const MAX_BYTES = 2 ** 32;
 
 /** Hands out addresses first; then the memory grows once, to what they need, and nothing moves any more. */
 export interface MemoryPlan {
   /** @returns an address at a multiple of 64, of memory that is zero at first */
   take(bytes: number): Address;
-  /** @throws EngineError if there is not so much memory */
-  allocate(): ArrayBuffer;
+  /** @throws EngineError if there is not so much memory, and what `claim` throws */
+  allocate(claim?: ClaimMemory): ArrayBuffer;
 }
+
+/** Told of bytes before they are taken; throws if they are too many. */
+export type ClaimMemory = (bytes: number) => void;
 
 export function planMemory({ memory, heapBase }: Kernels): MemoryPlan {
   let end = Math.ceil(heapBase.value / LINE_BYTES) * LINE_BYTES;
@@ -142,10 +147,12 @@ export function planMemory({ memory, heapBase }: Kernels): MemoryPlan {
       end += Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
       return at;
     },
-    allocate() {
-      const pages = Math.ceil(end / PAGE_BYTES) - memory.buffer.byteLength / PAGE_BYTES;
+    allocate(claim = () => {}) {
+      if (!(end <= MAX_BYTES)) throw new EngineError(`the model takes ${end} bytes, WebAssembly has ${MAX_BYTES}`);
+      const pages = Math.ceil(end / PAGE_BYTES);
+      claim(pages * PAGE_BYTES);
       try {
-        memory.grow(Math.max(pages, 0));
+        memory.grow(pages - memory.buffer.byteLength / PAGE_BYTES);
       } catch (cause) {
         throw new EngineError(`there is no memory for the ${end} bytes of the model and its activations`, { cause });
       }

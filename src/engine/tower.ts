@@ -7,7 +7,7 @@ import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
 import { checkFastLinear } from './fast-check.ts';
-import { type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
+import { type ClaimMemory, type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
 import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
@@ -22,13 +22,16 @@ export interface TowerSpec {
   maxTokens: number;
   /** of a batch */
   maxRows: number;
-  tensors: readonly TensorSpec[];
+  /** a list only once it is known to be no longer than the file can have it */
+  tensors: () => readonly TensorSpec[];
   /** bytes that the embedding needs: `wide` before the first block runs, `input` for what JavaScript hands over */
   room: { wide: number; input: number };
   /** inputs and rows of the embedding's own product, if it has one */
   embeddingProduct?: { rows: number; inputs: number };
   /** of the kernels; by default the faster one that runs here */
   build?: KernelBuild;
+  /** told how many bytes of memory the encoder takes, before it does */
+  claimMemory?: ClaimMemory;
 }
 
 export interface Tower {
@@ -56,19 +59,9 @@ export interface Weights {
   norm(name: string): Norm;
 }
 
-/** By the bound of attention's sums (assembly/attention.ts). */
-const MAX_TOKENS = 2048;
-
 /** @throws EngineError, and what `file.readInto` throws */
 export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower> {
-  if (spec.maxTokens > MAX_TOKENS) {
-    throw new EngineError(`the model takes ${spec.maxTokens} tokens, attention at most ${MAX_TOKENS}`);
-  }
-  if (!spec.shape.projection && spec.embeddingDim !== spec.shape.width) {
-    throw new EngineError(
-      `the embedding has ${spec.embeddingDim} dimensions, the width is ${spec.shape.width}, and there is no projection`,
-    );
-  }
+  checkArchitecture(spec, file.bytes);
   const kernels = await loadKernels(spec.build);
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
@@ -79,11 +72,11 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const input = plan.take(Math.max(packedBytes(spec), room.input));
   const scales = plan.take(rows * groupsOf(Math.max(shape.width, shape.mlp)) * 4);
   const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
-  const memory = plan.allocate();
+  const memory = plan.allocate(spec.claimMemory);
 
   const bytes = new Uint8Array(memory, fileAt, file.bytes);
   await file.readInto(bytes);
-  const weights = createWeights(kernels, locateTensors(bytes, spec.tensors), { fileAt, noBias });
+  const weights = createWeights(kernels, locateTensors(bytes, spec.tensors()), { fileAt, noBias });
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
@@ -104,6 +97,31 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
       return batch.map((_, i) => unitVector(new Float32Array(memory, rowsOf(embeddings, i, 1).at, embeddingDim)));
     },
   };
+}
+
+/** By the bound of attention's sums (assembly/attention.ts). */
+const MAX_TOKENS = 2048;
+
+/** What no kernel could run, or no file of so many bytes could hold: found before there is memory for it. */
+function checkArchitecture({ shape, maxTokens, embeddingDim }: TowerSpec, fileBytes: number): void {
+  const { layers, width, mlp, projection } = shape;
+  if (maxTokens > MAX_TOKENS) {
+    throw new EngineError(`the model takes ${maxTokens} tokens, attention at most ${MAX_TOKENS}`);
+  }
+  if (!projection && embeddingDim !== width) {
+    throw new EngineError(
+      `the embedding has ${embeddingDim} dimensions, the width is ${width}, and there is no projection`,
+    );
+  }
+  if (embeddingDim % 8 > 0) {
+    throw new EngineError(`the embedding has ${embeddingDim} dimensions, a product makes a multiple of 8`);
+  }
+  const weights = layers * (4 * width ** 2 + 2 * width * mlp);
+  if (weights > fileBytes) {
+    throw new EngineError(
+      `the architecture's ${layers} blocks have ${weights} bytes of weights, the file ${fileBytes}`,
+    );
+  }
 }
 
 /** For the largest product's left side in int16. */

@@ -1,5 +1,6 @@
 /** A model file that is not what it should be is refused when it is loaded. */
 import { describe, expect, it } from 'vitest';
+import type { ImageArchitecture } from '../../src/clip/architecture.ts';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
 import { type Header, imageSpec, inMemory, randomModel, siglipSpec } from './random-model.ts';
@@ -161,13 +162,40 @@ describe('refuses', () => {
     return refused(file, 'its header claims 46116860184273');
   });
 
-  it('a model that does not fit into memory', () =>
+  it('a model that does not fit into memory, with both numbers', () =>
     expect(loadImageEncoder(imageSpec, { bytes: 5e9, readInto: async () => {} })).rejects.toThrow(
-      /there is no memory/,
+      /^the model takes 50000\d+ bytes, WebAssembly has 4294967296$/,
     ));
+
+  it('a model for which its claim of memory is refused, before it has any', () => {
+    const claimMemory = (bytes: number) => {
+      throw new Error(`not ${bytes}`);
+    };
+    const readInto = () => Promise.reject(new Error('too late'));
+    return expect(loadImageEncoder({ ...imageSpec, claimMemory }, { bytes: 1e6, readInto })).rejects.toThrow(
+      /^not 1\d{6}$/,
+    );
+  });
+
+  it.each<[string, Partial<ImageEncoderSpec>, Partial<ImageArchitecture>, string]>([
+    [
+      'layers',
+      {},
+      { layers: 1e12 },
+      "the architecture's 1000000000000 blocks have 4224000000000000 bytes of weights, the file ",
+    ],
+    ['width', {}, { width: 8e6 }, "the architecture's 2 blocks have 512001280000000 bytes of weights, the file "],
+    ['an MLP', {}, { mlp: 8e9 }, "the architecture's 2 blocks have 768000004608 bytes of weights, the file "],
+    ['pixels', { size: 5e5 }, { patch: 5e5 }, 'bytes, WebAssembly has 4294967296'],
+    ['tokens', { size: 5e5 }, {}, 'the model takes 10000000001 tokens, attention at most 2048'],
+    ['an embedding', { embeddingDim: 12 }, {}, 'the embedding has 12 dimensions, a product makes a multiple of 8'],
+  ])('an architecture with %s that the file cannot have or the kernels not run', (_, spec, architecture, message) => {
+    const changed = { ...imageSpec, ...spec, architecture: { ...imageSpec.architecture, ...architecture } };
+    return refused(randomModel(specs), message, changed);
+  });
 });
 
 it('passes on what reading the file throws', () =>
   expect(
-    loadImageEncoder(imageSpec, { bytes: 64, readInto: () => Promise.reject(new Error('connection lost')) }),
+    loadImageEncoder(imageSpec, { bytes: 1e6, readInto: () => Promise.reject(new Error('connection lost')) }),
   ).rejects.toThrow('connection lost'));
