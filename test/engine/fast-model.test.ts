@@ -1,6 +1,7 @@
 /** A model of fast products as `clip-export` writes it, and what of it or of its manifest is refused when it is altered. */
 import { describe, expect, it } from 'vitest';
 import type { ImageArchitecture } from '../../src/clip/architecture.ts';
+import type { Embedding } from '../../src/clip/encoders.ts';
 import { readSafeTensorsHeader } from '../../src/clip/safetensors.ts';
 import type { KernelBuild } from '../../src/engine/kernels.ts';
 import { imageTensors } from '../../src/engine/tensors.ts';
@@ -157,6 +158,32 @@ it('a header of which one byte is another is refused, or changes nothing', async
   }
   expect(accepted).toBeLessThan(200); // padding's names, the encoder's name, digits that are the same
 });
+
+describe.each(goldenModels.filter(({ imageSpec: { architecture } }) => architecture.fast.length > 0))(
+  'model $name: an embedding is to the last bit what it is alone',
+  ({ loadImages, loadTexts, pictures, ids }) => {
+    it('images at once', async () => {
+      const alone = await loadImages();
+      const expected: Embedding[] = [];
+      for (const picture of pictures) expected.push(await alone.encodeImage(picture));
+      for (const imagesAtOnce of [2, 3, 5]) {
+        const together = await loadImages({ imagesAtOnce });
+        expect(await together.encodeImages(pictures)).toEqual(expected);
+        expect(await together.encodeImages(pictures.toReversed())).toEqual(expected.toReversed());
+      }
+    });
+
+    it('texts in lists', async () => {
+      const expected: Embedding[] = [];
+      for (const text of ids) expected.push(...(await (await loadTexts()).encodeTexts([text])));
+      const together = await loadTexts();
+      for (const first of ids.keys()) {
+        expect(await together.encodeTexts(ids.slice(first))).toEqual(expected.slice(first));
+        expect(await together.encodeTexts(ids.slice(first).toReversed())).toEqual(expected.slice(first).toReversed());
+      }
+    });
+  },
+);
 
 describe.each<KernelBuild>(['relaxed', 'plain'])(
   'pixels that are no numbers never reach an answer, build %s',

@@ -81,6 +81,18 @@ describe.each(Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[])('%s', (n
     expect(worst).toBeLessThan(3e-7);
   });
 
+  it('with factors for the fast product: (activation + 0.171) · factor, never negative', () => {
+    const { kernels, put, floats } = createWorkbench();
+    const x = Float32Array.from({ length: 40_000 }, (_, i) => i / 1000 - 20);
+    const factors = normal(x.length, 1).map(Math.abs);
+    const at = put(x);
+    kernels[name](at, x.length, put(factors));
+    const y = floats(at, x.length);
+    const expected = activate(x).map((value, i) => Math.fround(value + Math.fround(0.171)) * factors[i]);
+    expect(y).toEqual(expected);
+    expect(y.every((value) => value >= 0)).toBe(true);
+  });
+
   it('large numbers, and what is none', () => {
     const [huge, tiny, ...others] = activate(Float32Array.of(1e30, -1e30, Number.NaN, Number.POSITIVE_INFINITY));
     expect(huge).toBeCloseTo(1e30, -24);
