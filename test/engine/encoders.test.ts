@@ -5,7 +5,8 @@ import type { TokenIds } from '../../src/clip/encoders.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
 import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
-import { imageSpec, inMemory, randomModel, textSpec } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
+import { imageSpec, randomModel, textSpec } from './random-model.ts';
 import { normal } from './workbench.ts';
 
 const textModel = inMemory(randomModel(textTensors(textSpec.architecture, textSpec)));

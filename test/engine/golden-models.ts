@@ -5,7 +5,7 @@ import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-
 import { loadTextEncoder, type TextEncoderSpec } from '../../src/engine/text-encoder.ts';
 import { nextTurn } from '../../src/runtime/next-turn.ts';
 import { goldenJson, goldenTensors, readBytes } from '../golden.ts';
-import { inMemory } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
 
 interface Case {
   name: string;

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { ImageArchitecture } from '../../src/clip/architecture.ts';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
-import { type Header, imageSpec, inMemory, randomModel, siglipSpec } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
+import { type Header, imageSpec, randomModel, siglipSpec } from './random-model.ts';
 
 const specs = imageTensors(imageSpec.architecture, imageSpec);
 const load = (file: Uint8Array, spec: ImageEncoderSpec = imageSpec) => loadImageEncoder(spec, inMemory(file));
