@@ -6,10 +6,10 @@ import type { ImageArchitecture } from '../clip/architecture.ts';
 import type { ClipImageEncoder, Embedding, PixelValues } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
 import type { ClaimMemory, KernelBuild } from './kernels.ts';
+import type { ModelFile } from './model-file.ts';
 import { type Matrix, roomFor, rowsOf } from './operations.ts';
 import { imagePatches, imageTensors, imageTokens, padInputs } from './tensors.ts';
 import { loadTower } from './tower.ts';
-import type { ModelFile } from './weights.ts';
 
 export interface ImageEncoderSpec {
   architecture: ImageArchitecture;

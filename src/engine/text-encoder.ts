@@ -7,10 +7,10 @@ import type { TextArchitecture } from '../clip/architecture.ts';
 import type { ClipTextEncoder, Embedding, TokenIds } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
 import type { ClaimMemory, KernelBuild } from './kernels.ts';
+import type { ModelFile } from './model-file.ts';
 import { textTensors } from './tensors.ts';
 import { loadTower } from './tower.ts';
 import type { Sequence } from './transformer.ts';
-import type { ModelFile } from './weights.ts';
 
 export interface TextEncoderSpec {
   architecture: TextArchitecture;

@@ -6,13 +6,13 @@ import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
-import { checkFastLinear } from './fast-check.ts';
 import { type ClaimMemory, type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
-import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
+import { locateTensors, type ModelFile } from './model-file.ts';
+import { createOperations, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
 import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
-import { locateTensors, type ModelFile, type TensorOffsets } from './weights.ts';
+import { createWeights, type Weights } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
@@ -47,16 +47,6 @@ export interface Tower {
    * @throws EngineError if a number on the way was none
    */
   finish(batch: readonly Sequence[]): Embedding[];
-}
-
-/** Where the file's tensors are, by name. */
-export interface Weights {
-  /** undefined: the file has no such tensor */
-  find(name: string): number | undefined;
-  at(name: string): number;
-  /** @throws EngineError if it is a fast one that does not keep the bounds of its product */
-  linear(name: string, outputs: number, inputs: number): Linear;
-  norm(name: string): Norm;
 }
 
 /** @throws EngineError, and what `file.readInto` throws */
@@ -129,36 +119,6 @@ function packedBytes({ shape, maxRows, embeddingProduct }: TowerSpec): number {
   const own = embeddingProduct ? roomFor(embeddingProduct.rows) * padInputs(embeddingProduct.inputs) : 0;
   return 2 * Math.max(own, roomFor(maxRows) * padInputs(Math.max(shape.width, shape.mlp)));
 }
-
-function createWeights(
-  kernels: Kernels,
-  offsets: TensorOffsets,
-  { fileAt, noBias }: { fileAt: number; noBias: number },
-): Weights {
-  const find = (name: string) => {
-    const offset = offsets.get(name);
-    return offset === undefined ? undefined : fileAt + offset;
-  };
-  const at = (name: string) => find(name)!; // all that must be there has been found
-  return {
-    find,
-    at,
-    linear: (name, outputs, inputs) => {
-      const [weight, scale, bias] = [at(`${name}.weight`), at(`${name}.scale`), find(`${name}.bias`) ?? noBias];
-      const linear = { weight, scale, bias, inputs, outputs };
-      const starts = find(`${name}.start`);
-      if (starts === undefined) return linear;
-      const zero = find(`${name}.factor`) === undefined ? SIGNED_ZERO : 0;
-      const fast = { ...linear, fast: { starts, startStride: outputs * 4, zero } };
-      checkFastLinear(kernels, name, fast);
-      return fast;
-    },
-    norm: (name) => ({ weight: at(`${name}.weight`), bias: at(`${name}.bias`) }),
-  };
-}
-
-/** In the middle of the codes 1 … 127 that inputs of both signs have. Those that come with a factor are never negative. */
-const SIGNED_ZERO = 64;
 
 const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: TransformerShape): Block => ({
   norm1: norm(`${name}.norm1`),

@@ -5,8 +5,8 @@ import type { ImageEncoderManifest, TextEncoderManifest } from '../clip/model-ma
 import { EngineError } from '../engine/engine-error.ts';
 import { loadImageEncoder } from '../engine/image-encoder.ts';
 import type { ClaimMemory } from '../engine/kernels.ts';
+import type { ModelFile } from '../engine/model-file.ts';
 import { loadTextEncoder } from '../engine/text-encoder.ts';
-import type { ModelFile } from '../engine/weights.ts';
 import { type BundleParts, bytesOf, type OpenFile, readBundleInto } from './bundle.ts';
 import type { IsolateMemory } from './isolate-memory.ts';
 import { nextTurn } from './next-turn.ts';

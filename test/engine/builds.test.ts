@@ -1,6 +1,6 @@
 /** The kernels with relaxed SIMD and without: which is chosen, and that no embedding tells which it was. */
-import { describe, expect, it } from 'vitest';
-import { RELAXED_SIMD } from '../../src/engine/kernels.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { loadKernels, RELAXED_SIMD } from '../../src/engine/kernels.ts';
 import { goldenModels } from './golden-models.ts';
 
 /** The module that tells whether there is relaxed SIMD, its one instruction i16x8.relaxed_dot_i8x16_i7x16_s another. */
@@ -18,6 +18,21 @@ describe('the module that asks for relaxed SIMD', () => {
   it('is so without it too, but for that instruction', () => {
     expect(WebAssembly.validate(withInstruction(253, 0xba, 0x01))).toBe(true); // i32x4.dot_i16x8_s
     expect(WebAssembly.validate(withInstruction(253, 0x9f, 0x02))).toBe(false); // none has this number
+  });
+});
+
+describe('the build that is chosen', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.doUnmock('../../build/engine.wasm');
+  });
+
+  it('is the plain one where there is no relaxed SIMD: the other is not even looked at', async () => {
+    vi.doMock('../../build/engine.wasm', () => Promise.reject(new Error('no relaxed SIMD')));
+    await expect(loadKernels()).rejects.toThrow();
+    const validate = vi.spyOn(WebAssembly, 'validate').mockReturnValue(false);
+    await expect(loadKernels()).resolves.toBeDefined();
+    expect(validate).toHaveBeenCalledWith(RELAXED_SIMD);
   });
 });
 

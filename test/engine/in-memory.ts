@@ -1,4 +1,4 @@
-import type { ModelFile } from '../../src/engine/weights.ts';
+import type { ModelFile } from '../../src/engine/model-file.ts';
 
 export const inMemory = (file: Uint8Array): ModelFile => ({
   bytes: file.length,
