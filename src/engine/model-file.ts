@@ -119,5 +119,8 @@ function checkValues({ name, dtype, shape, least = -Infinity }: TensorSpec, file
   if (dtype === 'I32') return; // what they should be, fast-check.ts knows
   const floats = new Float32Array(file.buffer, at, elementsOf(shape));
   const i = floats.findIndex((x) => !(Number.isFinite(x) && x >= least));
-  if (i >= 0) throw new EngineError(`tensor "${name}" has ${floats[i]} at ${i}`);
+  if (i < 0) return;
+  throw new EngineError(
+    `tensor "${name}" has ${floats[i]} at ${i}${Number.isFinite(floats[i]) ? `, below ${least}` : ''}`,
+  );
 }

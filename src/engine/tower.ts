@@ -92,8 +92,11 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
 /** By the bound of attention's sums (assembly/attention.ts). */
 const MAX_TOKENS = 2048;
 
+/** Of a product: each activation then has 7 bits at least (assembly/quantise.ts). */
+const MAX_INPUTS = 2 ** 17;
+
 /** What no kernel could run, or no file of so many bytes could hold: found before there is memory for it. */
-function checkArchitecture({ shape, maxTokens, embeddingDim }: TowerSpec, fileBytes: number): void {
+function checkArchitecture({ shape, maxTokens, embeddingDim, embeddingProduct }: TowerSpec, fileBytes: number): void {
   const { layers, width, mlp, projection } = shape;
   if (maxTokens > MAX_TOKENS) {
     throw new EngineError(`the model takes ${maxTokens} tokens, attention at most ${MAX_TOKENS}`);
@@ -106,6 +109,8 @@ function checkArchitecture({ shape, maxTokens, embeddingDim }: TowerSpec, fileBy
   if (embeddingDim % 8 > 0) {
     throw new EngineError(`the embedding has ${embeddingDim} dimensions, a product makes a multiple of 8`);
   }
+  const inputs = Math.max(width, mlp, embeddingProduct?.inputs ?? 0);
+  if (inputs > MAX_INPUTS) throw new EngineError(`a product has ${inputs} inputs, at most ${MAX_INPUTS} are taken`);
   const weights = layers * (4 * width ** 2 + 2 * width * mlp);
   if (weights > fileBytes) {
     throw new EngineError(
@@ -134,7 +139,9 @@ const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: 
 function unitVector(vector: Float32Array): Embedding {
   const unit = normalise(vector);
   if (unit.some(Number.isNaN) || unit.every((x) => x === 0)) {
-    throw new EngineError('the embedding has no direction: a pixel or a weight is not a finite number');
+    throw new EngineError(
+      'the embedding has no direction: a pixel or a weight is not a finite number, or a product of them too large',
+    );
   }
   return unit;
 }

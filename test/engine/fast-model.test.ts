@@ -86,7 +86,10 @@ describe('refuses', () => {
     );
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, -0.001])('a factor of %f', (x) =>
+  it('a negative factor: the codes are of numbers that are none', () =>
+    refused(loadImages({}, changed('layers.0.fc2.factor', 7, -0.5)), '"layers.0.fc2.factor" has -0.5 at 7, below 0'));
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('a factor of %f', (x) =>
     refused(loadImages({}, changed('layers.0.fc2.factor', 7, x)), `"layers.0.fc2.factor" has ${Math.fround(x)} at 7`),
   );
 

@@ -185,9 +185,10 @@ describe('refuses', () => {
       { layers: 1e12 },
       "the architecture's 1000000000000 blocks have 4224000000000000 bytes of weights, the file ",
     ],
-    ['width', {}, { width: 8e6 }, "the architecture's 2 blocks have 512001280000000 bytes of weights, the file "],
-    ['an MLP', {}, { mlp: 8e9 }, "the architecture's 2 blocks have 768000004608 bytes of weights, the file "],
-    ['pixels', { size: 5e5 }, { patch: 5e5 }, 'bytes, WebAssembly has 4294967296'],
+    ['width', {}, { width: 8e4 }, "the architecture's 2 blocks have 51212800000 bytes of weights, the file "],
+    ['an MLP', {}, { mlp: 8e4 }, "the architecture's 2 blocks have 7684608 bytes of weights, the file "],
+    ['inputs', {}, { mlp: 131080 }, 'a product has 131080 inputs, at most 131072 are taken'],
+    ['pixels', { size: 5e5 }, { patch: 5e5 }, 'a product has 750000000000 inputs, at most 131072'],
     ['tokens', { size: 5e5 }, {}, 'the model takes 10000000001 tokens, attention at most 2048'],
     ['an embedding', { embeddingDim: 12 }, {}, 'the embedding has 12 dimensions, a product makes a multiple of 8'],
   ])('an architecture with %s that the file cannot have or the kernels not run', (_, spec, architecture, message) => {
