@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { defineConfig } from 'vitest/config';
+import './scripts/build-wasm.mjs'; // so that no test runs on kernels older than their source
 
 // Miniflare would look up request.cf on the network, wrangler would send metrics: tests need neither.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';

@@ -11,7 +11,10 @@ export interface TransformerArchitecture {
   layerNormEps: number;
   /** a last product, from the width to the embedding; without it, the pooled vector is the embedding */
   projection: boolean;
-  /** The linears, as "layers.0.fc1", whose activations have 7 bits, in an encoder's blocks. All others' have 12 to 16. */
+  /**
+   * The linears of its blocks, as "layers.0.fc1", that take the fast product: their activations have 7 bits. All others are
+   * exact, with 12 to 16 bits. Chosen by clip-export's calibration; the file has each packed for its product.
+   */
   fast: readonly string[];
 }
 
@@ -49,7 +52,8 @@ const FAST_INPUTS = 16;
 const BLOCK_LINEAR = /^layers\.(0|[1-9]\d*)\.(qkv|out|fc1|fc2)$/;
 
 function parseFast(of: Field, { layers, width, mlp }: { layers: number; width: number; mlp: number }): string[] {
-  return (of.optional('fast')?.items(0) ?? []).map((item) => {
+  const names = new Set<string>();
+  for (const item of of.optional('fast')?.items(0) ?? []) {
     const name = item.string(BLOCK_LINEAR);
     const [, layer, linear] = BLOCK_LINEAR.exec(name)!;
     if (Number(layer) >= layers) throw new FieldError(`${item.path} must be of one of ${layers} layers, found ${name}`);
@@ -57,8 +61,10 @@ function parseFast(of: Field, { layers, width, mlp }: { layers: number; width: n
     if (inputs % FAST_INPUTS > 0) {
       throw new FieldError(`${item.path} must have a multiple of ${FAST_INPUTS} inputs, ${name} has ${inputs}`);
     }
-    return name;
-  });
+    if (names.has(name)) throw new FieldError(`${item.path} must be named once, found ${name} again`);
+    names.add(name);
+  }
+  return [...names];
 }
 
 function parseTransformer(of: Field): TransformerArchitecture {

@@ -19,7 +19,7 @@ export interface Buffers {
   attended: Matrix;
   /** If causal, for each block [maxTokens, 2 · width]: keys and values of the tokens of the sequence before. */
   kept: readonly Matrix[];
-  /** of one head of one sequence */
+  /** Of one head of one sequence: what `packKeys`, `packValues` and `attend` write and read (assembly/attention.ts). */
   attention: { keys: number; keyScales: number; values: number; valueScales: number; zeros: number; scratch: number };
 }
 

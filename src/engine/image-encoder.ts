@@ -5,11 +5,11 @@
 import type { ImageArchitecture } from '../clip/architecture.ts';
 import type { ClipImageEncoder, Embedding, PixelValues } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
-import type { KernelBuild } from './kernels.ts';
+import type { ClaimMemory, KernelBuild } from './kernels.ts';
+import type { ModelFile } from './model-file.ts';
 import { type Matrix, roomFor, rowsOf } from './operations.ts';
 import { imagePatches, imageTensors, imageTokens, padInputs } from './tensors.ts';
 import { loadTower } from './tower.ts';
-import type { ModelFile } from './weights.ts';
 
 export interface ImageEncoderSpec {
   architecture: ImageArchitecture;
@@ -24,6 +24,8 @@ export interface ImageEncoderSpec {
   imagesAtOnce?: number;
   /** of the kernels; by default the faster one that runs here */
   build?: KernelBuild;
+  /** told how many bytes the encoder takes, before it does; throws if they are too many */
+  claimMemory?: ClaimMemory;
 }
 
 export interface ImageEncoder extends ClipImageEncoder {
@@ -44,9 +46,10 @@ export async function loadImageEncoder(spec: ImageEncoderSpec, file: ModelFile):
       pooling,
       embeddingDim,
       build: spec.build,
+      claimMemory: spec.claimMemory,
       maxTokens: tokens,
       maxRows: imagesAtOnce * tokens,
-      tensors: imageTensors(architecture, spec),
+      tensors: () => imageTensors(architecture, spec),
       room: { wide: roomFor(tokens) * inputs * 4, input: 3 * size ** 2 * 4 },
       embeddingProduct: { rows: patchRows.count, inputs },
     },

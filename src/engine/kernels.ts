@@ -64,6 +64,12 @@ export interface Kernels {
       add: boolean,
     ]
   ): void;
+  /** @returns the first panel of weights that is not within the bounds of `linearFast`, or `panels` */
+  checkFast(
+    weights: Address,
+    inputs: number,
+    ...more: [starts: Address, startStride: Bytes, panels: number, zero: number]
+  ): number;
   packKeys(k: Address, stride: Bytes, ...more: [tokens: number, headDim: number, keys: Address, scales: Address]): void;
   packValues(
     v: Address,
@@ -103,7 +109,7 @@ const BUILDS = {
 export type KernelBuild = keyof typeof BUILDS;
 
 /** A module of one function, i16x8.relaxed_dot_i8x16_i7x16_s(splat(0), splat(0)): valid where there is relaxed SIMD. */
-const RELAXED_SIMD = Uint8Array.of(
+export const RELAXED_SIMD = Uint8Array.of(
   ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0],
   ...[10, 16, 1, 14, 0, 65, 0, 253, 15, 65, 0, 253, 15, 253, 146, 2, 26, 11],
 );
@@ -119,14 +125,19 @@ export async function loadKernels(build: KernelBuild = bestBuild()): Promise<Ker
 
 const PAGE_BYTES = 65536;
 const LINE_BYTES = 64;
+/** An address has 32 bits. */
+const MAX_BYTES = 2 ** 32;
 
 /** Hands out addresses first; then the memory grows once, to what they need, and nothing moves any more. */
 export interface MemoryPlan {
   /** @returns an address at a multiple of 64, of memory that is zero at first */
   take(bytes: number): Address;
-  /** @throws EngineError if there is not so much memory */
-  allocate(): ArrayBuffer;
+  /** @throws EngineError if there is not so much memory, and what `claim` throws */
+  allocate(claim?: ClaimMemory): ArrayBuffer;
 }
+
+/** Told of bytes before they are taken; throws if they are too many. */
+export type ClaimMemory = (bytes: number) => void;
 
 export function planMemory({ memory, heapBase }: Kernels): MemoryPlan {
   let end = Math.ceil(heapBase.value / LINE_BYTES) * LINE_BYTES;
@@ -136,10 +147,12 @@ export function planMemory({ memory, heapBase }: Kernels): MemoryPlan {
       end += Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
       return at;
     },
-    allocate() {
-      const pages = Math.ceil(end / PAGE_BYTES) - memory.buffer.byteLength / PAGE_BYTES;
+    allocate(claim = () => {}) {
+      if (!(end <= MAX_BYTES)) throw new EngineError(`the model takes ${end} bytes, WebAssembly has ${MAX_BYTES}`);
+      const pages = Math.ceil(end / PAGE_BYTES);
+      claim(pages * PAGE_BYTES);
       try {
-        memory.grow(Math.max(pages, 0));
+        memory.grow(pages - memory.buffer.byteLength / PAGE_BYTES);
       } catch (cause) {
         throw new EngineError(`there is no memory for the ${end} bytes of the model and its activations`, { cause });
       }

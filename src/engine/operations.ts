@@ -67,7 +67,7 @@ export const outputsOf = (linear: Linear, first: number, count: number): Linear 
 });
 
 export interface Scratch {
-  /** for `rows` × `inputs` int16, padded */
+  /** for `rows` × `inputs` int16, padded, of the exact product, or uint8 of the fast one */
   packed: number;
   /** [rows, groups of the most inputs] */
   scales: number;

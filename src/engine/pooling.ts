@@ -3,8 +3,8 @@ import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } fro
 import type { Buffers } from './buffers.ts';
 import type { Kernels } from './kernels.ts';
 import { columnsOf, type Matrix, type Operations, rowsOf } from './operations.ts';
-import type { Weights } from './tower.ts';
 import { createAttention } from './transformer.ts';
+import type { Weights } from './weights.ts';
 
 export type Pooling = ImageArchitecture['pooling'] | TextArchitecture['pooling'];
 

@@ -7,6 +7,8 @@ export interface TensorSpec {
   shape: readonly number[];
   /** may be missing: then it counts as zeros */
   optional?: boolean;
+  /** of F32: no value is below it */
+  least?: number;
 }
 
 /** The matrix product reads 16 inputs at a time; the file has zeros there. */
@@ -15,7 +17,7 @@ export const padInputs = (inputs: number): number => Math.ceil(inputs / 16) * 16
 const floats = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: 'F32', shape });
 
 /** Inputs of the fast product that share a scale (assembly/fast.ts). */
-const GROUP = 128;
+export const GROUP = 128;
 
 export const groupsOf = (inputs: number): number => Math.ceil(inputs / GROUP);
 
@@ -50,13 +52,15 @@ const blocks = ({ layers, width, mlp, fast }: TransformerArchitecture): TensorSp
   Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((layer) => {
     const chosen = (name: string, outputs: number, inputs: number) =>
       (fast.includes(name) ? fastProduct : linear)(name, outputs, inputs);
+    // of the activation, after its floor: what is multiplied must stay as it is, never negative
+    const factor = { ...floats(`${layer}.fc2.factor`, mlp), least: 0 };
     return [
       ...norm(`${layer}.norm1`, width),
       ...chosen(`${layer}.qkv`, 3 * width, width), // queries, keys, values; the queries scaled by headDim^−½
       ...chosen(`${layer}.out`, width, width),
       ...norm(`${layer}.norm2`, width),
       ...chosen(`${layer}.fc1`, mlp, width),
-      ...(fast.includes(`${layer}.fc2`) ? [floats(`${layer}.fc2.factor`, mlp)] : []), // of the activation, after its floor
+      ...(fast.includes(`${layer}.fc2`) ? [factor] : []),
       ...chosen(`${layer}.fc2`, width, mlp),
     ];
   });

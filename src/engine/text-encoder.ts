@@ -6,11 +6,11 @@
 import type { TextArchitecture } from '../clip/architecture.ts';
 import type { ClipTextEncoder, Embedding, TokenIds } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
-import type { KernelBuild } from './kernels.ts';
+import type { ClaimMemory, KernelBuild } from './kernels.ts';
+import type { ModelFile } from './model-file.ts';
 import { textTensors } from './tensors.ts';
 import { loadTower } from './tower.ts';
 import type { Sequence } from './transformer.ts';
-import type { ModelFile } from './weights.ts';
 
 export interface TextEncoderSpec {
   architecture: TextArchitecture;
@@ -22,6 +22,8 @@ export interface TextEncoderSpec {
   embeddingDim: number;
   /** of the kernels; by default the faster one that runs here */
   build?: KernelBuild;
+  /** told how many bytes the encoder takes, before it does; throws if they are too many */
+  claimMemory?: ClaimMemory;
 }
 
 /** What of a text is encoded. */
@@ -76,9 +78,10 @@ export async function loadTextEncoder(
       pooling: architecture.pooling,
       embeddingDim,
       build: spec.build,
+      claimMemory: spec.claimMemory,
       maxTokens: contextLength,
       maxRows,
-      tensors: textTensors(architecture, spec),
+      tensors: () => textTensors(architecture, spec),
       room: { wide: 0, input: contextLength * 4 },
     },
     file,

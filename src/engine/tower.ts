@@ -6,12 +6,13 @@ import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
-import { type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
-import { createOperations, type Linear, type Norm, type Operations, roomFor, rowsOf } from './operations.ts';
+import { type ClaimMemory, type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
+import { locateTensors, type ModelFile } from './model-file.ts';
+import { createOperations, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
 import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
-import { locateTensors, type ModelFile } from './weights.ts';
+import { createWeights, type Weights } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
@@ -21,13 +22,16 @@ export interface TowerSpec {
   maxTokens: number;
   /** of a batch */
   maxRows: number;
-  tensors: readonly TensorSpec[];
+  /** a list only once it is known to be no longer than the file can have it */
+  tensors: () => readonly TensorSpec[];
   /** bytes that the embedding needs: `wide` before the first block runs, `input` for what JavaScript hands over */
   room: { wide: number; input: number };
   /** inputs and rows of the embedding's own product, if it has one */
   embeddingProduct?: { rows: number; inputs: number };
   /** of the kernels; by default the faster one that runs here */
   build?: KernelBuild;
+  /** told how many bytes of memory the encoder takes, before it does */
+  claimMemory?: ClaimMemory;
 }
 
 export interface Tower {
@@ -45,28 +49,9 @@ export interface Tower {
   finish(batch: readonly Sequence[]): Embedding[];
 }
 
-/** Where the file's tensors are, by name. */
-export interface Weights {
-  /** undefined: the file has no such tensor */
-  find(name: string): number | undefined;
-  at(name: string): number;
-  linear(name: string, outputs: number, inputs: number): Linear;
-  norm(name: string): Norm;
-}
-
-/** By the bound of attention's sums (assembly/attention.ts). */
-const MAX_TOKENS = 2048;
-
 /** @throws EngineError, and what `file.readInto` throws */
 export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower> {
-  if (spec.maxTokens > MAX_TOKENS) {
-    throw new EngineError(`the model takes ${spec.maxTokens} tokens, attention at most ${MAX_TOKENS}`);
-  }
-  if (!spec.shape.projection && spec.embeddingDim !== spec.shape.width) {
-    throw new EngineError(
-      `the embedding has ${spec.embeddingDim} dimensions, the width is ${spec.shape.width}, and there is no projection`,
-    );
-  }
+  checkArchitecture(spec, file.bytes);
   const kernels = await loadKernels(spec.build);
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
@@ -77,11 +62,11 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const input = plan.take(Math.max(packedBytes(spec), room.input));
   const scales = plan.take(rows * groupsOf(Math.max(shape.width, shape.mlp)) * 4);
   const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
-  const memory = plan.allocate();
+  const memory = plan.allocate(spec.claimMemory);
 
   const bytes = new Uint8Array(memory, fileAt, file.bytes);
   await file.readInto(bytes);
-  const weights = createWeights(locateTensors(bytes, spec.tensors), fileAt, noBias);
+  const weights = createWeights(kernels, locateTensors(bytes, spec.tensors()), { fileAt, noBias });
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
@@ -104,38 +89,41 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   };
 }
 
+/** By the bound of attention's sums (assembly/attention.ts). */
+const MAX_TOKENS = 2048;
+
+/** Of a product: each activation then has 7 bits at least (assembly/quantise.ts). */
+const MAX_INPUTS = 2 ** 17;
+
+/** What no kernel could run, or no file of so many bytes could hold: found before there is memory for it. */
+function checkArchitecture({ shape, maxTokens, embeddingDim, embeddingProduct }: TowerSpec, fileBytes: number): void {
+  const { layers, width, mlp, projection } = shape;
+  if (maxTokens > MAX_TOKENS) {
+    throw new EngineError(`the model takes ${maxTokens} tokens, attention at most ${MAX_TOKENS}`);
+  }
+  if (!projection && embeddingDim !== width) {
+    throw new EngineError(
+      `the embedding has ${embeddingDim} dimensions, the width is ${width}, and there is no projection`,
+    );
+  }
+  if (embeddingDim % 8 > 0) {
+    throw new EngineError(`the embedding has ${embeddingDim} dimensions, a product makes a multiple of 8`);
+  }
+  const inputs = Math.max(width, mlp, embeddingProduct?.inputs ?? 0);
+  if (inputs > MAX_INPUTS) throw new EngineError(`a product has ${inputs} inputs, at most ${MAX_INPUTS} are taken`);
+  const weights = layers * (4 * width ** 2 + 2 * width * mlp);
+  if (weights > fileBytes) {
+    throw new EngineError(
+      `the architecture's ${layers} blocks have ${weights} bytes of weights, the file ${fileBytes}`,
+    );
+  }
+}
+
 /** For the largest product's left side in int16. */
 function packedBytes({ shape, maxRows, embeddingProduct }: TowerSpec): number {
   const own = embeddingProduct ? roomFor(embeddingProduct.rows) * padInputs(embeddingProduct.inputs) : 0;
   return 2 * Math.max(own, roomFor(maxRows) * padInputs(Math.max(shape.width, shape.mlp)));
 }
-
-function createWeights(offsets: ReadonlyMap<string, number>, fileAt: number, noBias: number): Weights {
-  const find = (name: string) => {
-    const offset = offsets.get(name);
-    return offset === undefined ? undefined : fileAt + offset;
-  };
-  const at = (name: string) => find(name)!; // all that must be there has been found
-  return {
-    find,
-    at,
-    linear: (name, outputs, inputs) => {
-      const [starts, factor] = [find(`${name}.start`), find(`${name}.factor`)];
-      return {
-        weight: at(`${name}.weight`),
-        scale: at(`${name}.scale`),
-        bias: find(`${name}.bias`) ?? noBias,
-        inputs,
-        outputs,
-        fast: starts === undefined ? undefined : { starts, startStride: outputs * 4, zero: factor ? 0 : SIGNED_ZERO },
-      };
-    },
-    norm: (name) => ({ weight: at(`${name}.weight`), bias: at(`${name}.bias`) }),
-  };
-}
-
-/** In the middle of the codes 1 … 127 that inputs of both signs have. Those that come with a factor are never negative. */
-const SIGNED_ZERO = 64;
 
 const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: TransformerShape): Block => ({
   norm1: norm(`${name}.norm1`),
@@ -151,7 +139,9 @@ const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: 
 function unitVector(vector: Float32Array): Embedding {
   const unit = normalise(vector);
   if (unit.some(Number.isNaN) || unit.every((x) => x === 0)) {
-    throw new EngineError('the embedding has no direction: a pixel or a weight is not a finite number');
+    throw new EngineError(
+      'the embedding has no direction: a pixel or a weight is not a finite number, or a product of them too large',
+    );
   }
   return unit;
 }

@@ -7,6 +7,7 @@ import type { DecodeImage } from '../clip/pixels.ts';
 import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
 import { type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
+import { createIsolateMemory, type IsolateMemory } from './isolate-memory.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
 
 export interface ModelStore {
@@ -28,7 +29,8 @@ const TEXT_CACHE_BYTES = 4 * 1024 * 1024;
 
 export function createModelStore(options: ModelStoreOptions): ModelStore {
   const { ids, keepAlive } = options;
-  const models = new Map(ids.map((id) => [id, loadOnce(() => loadModel(id, options), keepAlive)]));
+  const memory = createIsolateMemory();
+  const models = new Map(ids.map((id) => [id, loadOnce(() => loadModel(id, options, memory), keepAlive)]));
   return {
     ids,
     get(id = ids[0]) {
@@ -39,11 +41,15 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
   };
 }
 
-async function loadModel(id: string, { openFile, decodeImage, keepAlive }: ModelStoreOptions): Promise<Model> {
+async function loadModel(
+  id: string,
+  { openFile, decodeImage, keepAlive }: ModelStoreOptions,
+  memory: IsolateMemory,
+): Promise<Model> {
   const manifest = await readManifest(id, openFile);
   const { image, text, embeddingDim } = manifest;
   const loadImageEncoder = async () => {
-    if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image });
+    if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image }, memory);
     const graph = await readBundleFile(openFile, id, image.files);
     const { createOnnxImageEncoder } = await import('#onnx');
     return createOnnxImageEncoder(graph, { size: image.size, embeddingDim });
@@ -52,7 +58,7 @@ async function loadModel(id: string, { openFile, decodeImage, keepAlive }: Model
     if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
     const tokenizer = await loadTokenizer(id, text, openFile);
     if (text.runtime === 'engine') {
-      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }) };
+      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, memory) };
     }
     const graph = await readBundleFile(openFile, id, text.files);
     const { createOnnxTextEncoder } = await import('#onnx');

@@ -67,6 +67,29 @@ describe('an encoder of the engine', () => {
     ['image', { classToken: false }, /^image\.architecture\.pooling must be mean or attention .*, found cls/],
     ['image', { projection: 'none' }, /^image\.architecture\.projection must be true or false/],
     ['text', { pooling: 'mean' }, /^text\.architecture\.pooling must be one of first-eot, last/],
+    ['image', { fast: 'all' }, /^image\.architecture\.fast must be an array/],
+    ['image', { fast: ['layers.0.norm1'] }, /^image\.architecture\.fast\[0\] must be a string like/],
+    ['image', { fast: ['layers.00.fc1'] }, /^image\.architecture\.fast\[0\] must be a string like/],
+    [
+      'image',
+      { fast: ['layers.12.fc1'] },
+      /^image\.architecture\.fast\[0\] must be of one of 12 layers, found layers\.12\.fc1/,
+    ],
+    [
+      'text',
+      { fast: ['layers.1.out', 'layers.1.out'] },
+      /^text\.architecture\.fast\[1\] must be named once, found layers\.1\.out/,
+    ],
+    [
+      'image',
+      { fast: ['layers.0.fc2'], mlp: 1032 },
+      /^image\.architecture\.fast\[0\] must have a multiple of 16 inputs, layers\.0\.fc2 has 1032/,
+    ],
+    [
+      'image',
+      { fast: ['layers.0.out'], width: 264, heads: 1 },
+      /^image\.architecture\.fast\[0\] must have a multiple of 16 inputs, layers\.0\.out has 264/,
+    ],
     ['text', { pooling: 'last' }, /^text\.pooling must be the architecture's last, found first-eot/],
   ])('names what of it is wrong: %s %j', (encoder, wrong, message) => {
     const architecture = { ...(encoder === 'image' ? image : text), ...wrong };

@@ -31,9 +31,7 @@ function run({ tokens, headDim, causal, q, k, v }: Head, { first, count }: Queri
     }
     return at;
   };
-  const [keys, keyScales, values, valueScales] = [rows * headDim * 2, rows * 4, rows * headDim * 2, headDim * 4].map(
-    take,
-  );
+  const [keys, keyScales, values, valueScales] = [rows * headDim * 2, rows * 4, rows * headDim * 2, rows * 4].map(take);
   kernels.packKeys(rowsAt(k), stride, tokens, headDim, keys, keyScales);
   kernels.packValues(rowsAt(v), stride, tokens, headDim, values, valueScales);
   const zeros = put(new Float32Array(8));
@@ -109,6 +107,16 @@ it('equal keys give the mean; all extremes stay within int32', () => {
   expect(largestError(head, { first: 0, count: 197 })).toBeLessThan(1e-3);
 });
 
+it('the weights of so many tokens stay within their sum, when rounding makes all of them larger', () => {
+  const head = randomHead(2047, 8, false); // 130047 / 2047 is 63.53, and 2047 · 64 is 131008
+  head.k.fill(5);
+  head.q.fill(5);
+  for (const value of [3, -3]) {
+    head.v.fill(value);
+    expect(largestError(head, { first: 0, count: 4 })).toBeLessThan(1e-3);
+  }
+});
+
 it('tokens that a query does not see change nothing in it, not in the last bit', () => {
   const head = randomHead(21, 16, true);
   const all = run(head, { first: 0, count: 21 });
@@ -129,6 +137,13 @@ it('values of zeros', () => {
   const head = randomHead(5, 8, false);
   head.v.fill(0);
   expect(run(head, { first: 0, count: 5 })).toEqual(new Float32Array(40));
+});
+
+it('scores below all that a float can tell from what is not seen give no number', () => {
+  const head = randomHead(5, 8, false);
+  head.q.fill(1e16);
+  head.k.fill(-1e16);
+  expect(Array.from(run(head, { first: 0, count: 5 })).every(Number.isNaN)).toBe(true);
 });
 
 describe.each(['q', 'k', 'v'] as const)('a NaN or an infinity in %s comes through', (part) => {

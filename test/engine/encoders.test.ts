@@ -5,7 +5,8 @@ import type { TokenIds } from '../../src/clip/encoders.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
 import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
-import { imageSpec, inMemory, randomModel, textSpec } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
+import { imageSpec, randomModel, textSpec } from './random-model.ts';
 import { normal } from './workbench.ts';
 
 const textModel = inMemory(randomModel(textTensors(textSpec.architecture, textSpec)));
@@ -46,6 +47,17 @@ describe.each<[string, Partial<ImageArchitecture>]>([
       await expect(images.encodeImage(pixels), `pixel ${i}`).rejects.toThrow(/not a finite number/);
     }
     expect(await images.encodeImage(picture(1))).toEqual(alone); // and nothing of it is left
+  });
+
+  it.each([1e20, 1e30, 3e38])('refuses a pixel of %f: what is computed from it overflows', async (x) => {
+    const alone = await images.encodeImage(picture(1));
+    for (const i of [0, 337, 674]) {
+      const pixels = picture(1);
+      pixels[i] = x;
+      await expect(images.encodeImage(pixels), `pixel ${i}`).rejects.toThrow(/not a finite number/);
+    }
+    await expect(images.encodeImage(picture(1).fill(x))).rejects.toThrow(/not a finite number/);
+    expect(await images.encodeImage(picture(1))).toEqual(alone);
   });
 
   it('refuses another number of pixels', async () => {

@@ -137,10 +137,11 @@ describe.each<[number, number, number, 0 | 64]>([
     expect(run(product, 'relaxed', before)).toEqual(y.map((value, i) => Math.fround(value + before[i])));
   });
 
-  it('a row is the same to the last bit alone and among others', () => {
-    const last = rows - 1;
-    const alone = run({ ...product, rows: 1, x: product.x.subarray(last * inputs) }, 'relaxed');
-    expect(alone).toEqual(y.subarray(last * outputs));
+  it.each(BUILDS)('a row is the same to the last bit alone and among others, build %s', (build) => {
+    for (let row = Math.max(0, rows - 6); row < rows; row++) {
+      const alone = run({ ...product, rows: 1, x: product.x.slice(row * inputs, (row + 1) * inputs) }, build);
+      expect(alone).toEqual(y.slice(row * outputs, (row + 1) * outputs));
+    }
   });
 });
 
@@ -149,6 +150,7 @@ const EXTREMES: [string, (k: number) => number][] = [
   ['127 and 127 beside 2 and 2', (k) => (k % 8 < 4 ? 127 : 2)],
   ['2 and 2 beside 127 and 127', (k) => (k % 8 < 4 ? 2 : 127)],
   ['−127 and −127 beside −2 and −2', (k) => (k % 8 < 4 ? -127 : -2)],
+  ['−128 and −128 beside −1 and −1', (k) => (k % 8 < 4 ? -128 : -1)],
   ['127 and −127 in turns', (k) => (k % 2 ? -127 : 127)],
   ['127, 127 and then −127, −127', (k) => (k % 8 < 4 ? 127 : -127)],
   ['65, 65, 64, 64', (k) => (k % 8 < 4 ? 65 : 64)],

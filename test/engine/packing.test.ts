@@ -5,7 +5,8 @@ import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
 import { loadTextEncoder, type TextEncoderSpec } from '../../src/engine/text-encoder.ts';
 import { createRandom } from '../bench/random.ts';
-import { imageSpec, inMemory, randomModel, textSpec } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
+import { imageSpec, randomModel, textSpec } from './random-model.ts';
 import { normal } from './workbench.ts';
 
 const random = createRandom(1);

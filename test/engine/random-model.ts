@@ -1,7 +1,6 @@
 /** Model files of random weights, as the exporter lays them out; single tensors can be changed or left out. */
 import type { ImageArchitecture, TextArchitecture } from '../../src/clip/architecture.ts';
 import type { TensorSpec } from '../../src/engine/tensors.ts';
-import type { ModelFile } from '../../src/engine/weights.ts';
 import { normal, weights } from './workbench.ts';
 
 const transformer = {
@@ -95,8 +94,3 @@ export function randomModel(
   }
   return file;
 }
-
-export const inMemory = (file: Uint8Array): ModelFile => ({
-  bytes: file.length,
-  readInto: async (target) => target.set(file),
-});

@@ -34,6 +34,12 @@ describe('layer norm', () => {
     for (const [i, x] of expected.entries()) expect(Math.abs(found[i] - x)).toBeLessThan(1e-3);
   });
 
+  it.each([1e20, 1e30, 3e38, Number.POSITIVE_INFINITY, Number.NaN])('a row with %f gives no number', (x) => {
+    for (const row of [Float32Array.of(1, 2, 3, 4, 5, 6, 7, x), Float32Array.of(x, -x, x, -x, x, -x, x, -x)]) {
+      expect(Array.from(norm(row, 8, 1e-5).found).every(Number.isNaN)).toBe(true);
+    }
+  });
+
   it('a constant row gives the bias, by eps', () => {
     const { found, expected } = norm(new Float32Array(8).fill(3), 8, 1e-6);
     expect(Array.from(found)).toEqual(expected.map(Math.fround));
@@ -73,6 +79,18 @@ describe.each(Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[])('%s', (n
       worst = Math.max(worst, Math.abs(y[i] - ACTIVATIONS[name](x[i])) / Math.max(1, Math.abs(x[i])));
     }
     expect(worst).toBeLessThan(3e-7);
+  });
+
+  it('with factors for the fast product: (activation + 0.171) · factor, never negative', () => {
+    const { kernels, put, floats } = createWorkbench();
+    const x = Float32Array.from({ length: 40_000 }, (_, i) => i / 1000 - 20);
+    const factors = normal(x.length, 1).map(Math.abs);
+    const at = put(x);
+    kernels[name](at, x.length, put(factors));
+    const y = floats(at, x.length);
+    const expected = activate(x).map((value, i) => Math.fround(value + Math.fround(0.171)) * factors[i]);
+    expect(y).toEqual(expected);
+    expect(y.every((value) => value >= 0)).toBe(true);
   });
 
   it('large numbers, and what is none', () => {

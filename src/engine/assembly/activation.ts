@@ -16,7 +16,7 @@ function next4(factors: usize): usize {
   return factors ? factors + 16 : 0;
 }
 
-/** x · sigmoid(1.702 x), relative error < 1e-6 (of exp). OpenAI's CLIP. */
+/** x · sigmoid(1.702 x), absolute error < 3e-7 · max(1, |x|), relative error < 1e-6 for x ≥ −5 (of exp). OpenAI's CLIP. */
 export function quickGelu(x: usize, count: i32, factors: usize): void {
   for (const end = x + (<usize>count << 2); x < end; x += 16) {
     const v = v128.load(x);

@@ -88,7 +88,8 @@ function largestLane(v: v128): f32 {
 
 /**
  * Replaces a query's scores by e · s, e = exp(score − largest), or 0 past the first `visible` of `width` (a multiple of 8).
- * Stores what the mean's integers are multiplied by at `scale`: NaN if a score or a scale is, so that rounding hides none.
+ * Stores what the mean's integers are multiplied by at `scale`: NaN if a score or a scale is, so that rounding hides none,
+ * and if all scores are so low (below −10³⁰) that none is the largest.
  * @param valueScales s of each token
  * @returns what makes integers of the weights
  */
@@ -107,14 +108,15 @@ function softmaxFactor(scores: usize, visible: i32, width: i32, valueScales: usi
     v128.store(at, weight);
     valueScales += 16;
   }
-  const weight = sumOf(weights);
+  const sum = sumOf(sums); // of which the largest score's is 1
+  const weight = sum >= 1 ? sumOf(weights) : NaN;
   const largest = largestLane(tops);
   if (largest < SMALLEST) {
     store<f32>(scale, weight * 0);
     return 0;
   }
   const factor = min<f32>(<f32>32767 / largest, WEIGHT_SUM / weight);
-  store<f32>(scale, weight / (roundedSum(scores, end, factor) * sumOf(sums)));
+  store<f32>(scale, weight / (roundedSum(scores, end, factor) * sum));
   return factor;
 }
 

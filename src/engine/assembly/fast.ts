@@ -8,13 +8,14 @@
  * Overflow: the dot product adds two products to an int16, ≤ 2 · 127 · 127 = 32258. Two such are added in int16 before they
  * are widened: four products, of inputs 8i + 2j, 8i + 2j + 1, 8i + 2j + 4 and 8i + 2j + 5. The exporter scales a column so
  * that of each such four weights the positive ones sum to at most 258, and the negative ones to at least −258:
- * 258 · 127 = 32766. In int32, 128 inputs sum to at most 128 · 127 · 127 = 2²¹, and the sum starts within ±64 · 128 · 127.
+ * 258 · 127 = 32766; `checkFast` refuses a model in which they sum to more, or a start is another. In int32, 128 inputs
+ * sum to less than 128 · 127 · 128 < 2²¹, and the sum starts within ±64 · 128 · 128 = 2²⁰.
  */
 import { rowFactor, storeColumns } from './quantise';
 import { codes16, dot8, pair0, pair1, pair2, pair3, widen } from './simd';
 
 /** Inputs that share a scale. */
-const GROUP = 128;
+export const GROUP = 128;
 
 /**
  * @param x [blocks * 4, inputs] float32, `stride` bytes a row; inputs a multiple of 16

@@ -3,6 +3,7 @@ export { gelu, geluTanh, quickGelu } from './activation';
 export { attend, packKeys, packValues } from './attention';
 export { embedTokens, gatherPatches } from './embed';
 export { linearFast, quantiseFast } from './fast';
+export { checkFast } from './fast-check';
 export { linear } from './linear';
 export { layerNorm } from './norm';
 export { quantise } from './quantise';

@@ -42,10 +42,10 @@ const CONSTANTS = memory.data<f32>([
 }
 
 /**
- * exp(x) of each lane, relative error < 4e-7 for |x| ≤ 2, growing with |x| · 6e-8 to 5e-6; at |x| > 87 the result stays at
+ * exp(x) of each lane, relative error < 4e-7 for |x| ≤ 2, growing with |x| · 6e-8 to 5e-6; beyond ±87.3 the result stays at
  * 2^±126. NaN stays NaN.
  * 2^(x·log₂e): the whole part by the exponent bits, the rest (−½ … ½) by the polynomial of degree 5 whose largest relative
- * error is least (7.5e-8; Remez 1934), with 1 as its last coefficient.
+ * error is least (1.6e-7; Remez 1934), with 1 as its last coefficient.
  */
 @inline export function exp4(x: v128): v128 {
   let t = f32x4.mul(x, constant(1));

@@ -1,8 +1,10 @@
 /** A model file that is not what it should be is refused when it is loaded. */
 import { describe, expect, it } from 'vitest';
+import type { ImageArchitecture } from '../../src/clip/architecture.ts';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
-import { type Header, imageSpec, inMemory, randomModel, siglipSpec } from './random-model.ts';
+import { inMemory } from './in-memory.ts';
+import { type Header, imageSpec, randomModel, siglipSpec } from './random-model.ts';
 
 const specs = imageTensors(imageSpec.architecture, imageSpec);
 const load = (file: Uint8Array, spec: ImageEncoderSpec = imageSpec) => loadImageEncoder(spec, inMemory(file));
@@ -16,6 +18,8 @@ const entry =
   (header: Header): void => {
     Object.assign(header[name], changes);
   };
+
+const spanOf = (header: Header, name: string) => (header[name] as { data_offsets: number[] }).data_offsets;
 
 const without = (name: string): TensorSpec[] => specs.filter((spec) => spec.name !== name);
 const siglip = imageTensors(siglipSpec.architecture, siglipSpec);
@@ -83,14 +87,36 @@ describe('refuses', () => {
     ['a wrong shape', entry('positions', { shape: [9, 24] }), '"positions" is [9,24], its architecture needs [10,24]'],
     ['no shape', entry('class', { shape: null }), '"class" is [null], its architecture needs [24]'],
     ['too few bytes', entry('class', { data_offsets: [0, 92] }), '"class" has 92 bytes, its shape needs 96'],
-    ['a negative offset', entry('class', { data_offsets: [-96, 0] }), '"class" has 96 bytes'],
+    ['a negative offset', entry('class', { data_offsets: [-96, 0] }), '"class" has the data_offsets [-96,0]'],
     ['an offset past the end', entry('class', { data_offsets: [1e9, 1e9 + 96] }), '"class" ends at byte 1000000096 of'],
     ['an odd offset', entry('class', { data_offsets: [2, 98] }), '"class" begins at byte'],
-    ['no offsets', entry('class', { data_offsets: 'all' }), '"class" has NaN bytes'],
+    ['no offsets', entry('class', { data_offsets: 'all' }), '"class" has the data_offsets "all"'],
+    ['offsets as text', entry('class', { data_offsets: ['0', '96'] }), '"class" has the data_offsets ["0","96"]'],
+    ['a shape as text', entry('class', { shape: '24' }), '"class" is [24], its architecture needs [24]'],
+    [
+      'offsets past 2³²',
+      entry('class', { data_offsets: [2 ** 32, 2 ** 32 + 96] }),
+      '"class" ends at byte 4294967392 of',
+    ],
+    [
+      'bytes of another tensor',
+      (header) => Object.assign(header.class, { data_offsets: spanOf(header, 'post_norm.bias') }),
+      'begins at byte',
+    ],
+    [
+      'bytes of no tensor',
+      (header) => Object.assign(header, { 'pad.0': { dtype: 'U8', shape: [0], data_offsets: [64, 64] } }),
+      '"pad.0" begins at byte 64, the one before it ends at',
+    ],
+    [
+      'padding without bytes',
+      (header) => Object.assign(header, { 'pad.0': null }),
+      '"pad.0" has the data_offsets undefined',
+    ],
     [
       'another format',
       (header) => Object.assign(header, { __metadata__: { format: 'x' } }),
-      'its format is x, not edge',
+      'its format is "x", not "edgeclip-engine/1"',
     ],
     ['no format', (header) => delete header.__metadata__, 'its format is undefined'],
   ])('%s', (_, change, message) => refused(randomModel(specs, change), message));
@@ -119,6 +145,7 @@ describe('refuses', () => {
       await expect(load(file.slice(0, length)), `${length}`).rejects.toMatchObject({ name: 'EngineError' });
     }
     await expect(load(file.slice(0, -1))).rejects.toThrow(/ends at byte/);
+    await expect(load(Uint8Array.of(...file, 0))).rejects.toThrow(/^its tensors end at byte \d+ of \d+$/);
   });
 
   it.each([
@@ -136,13 +163,41 @@ describe('refuses', () => {
     return refused(file, 'its header claims 46116860184273');
   });
 
-  it('a model that does not fit into memory', () =>
+  it('a model that does not fit into memory, with both numbers', () =>
     expect(loadImageEncoder(imageSpec, { bytes: 5e9, readInto: async () => {} })).rejects.toThrow(
-      /there is no memory/,
+      /^the model takes 50000\d+ bytes, WebAssembly has 4294967296$/,
     ));
+
+  it('a model for which its claim of memory is refused, before it has any', () => {
+    const claimMemory = (bytes: number) => {
+      throw new Error(`not ${bytes}`);
+    };
+    const readInto = () => Promise.reject(new Error('too late'));
+    return expect(loadImageEncoder({ ...imageSpec, claimMemory }, { bytes: 1e6, readInto })).rejects.toThrow(
+      /^not 1\d{6}$/,
+    );
+  });
+
+  it.each<[string, Partial<ImageEncoderSpec>, Partial<ImageArchitecture>, string]>([
+    [
+      'layers',
+      {},
+      { layers: 1e12 },
+      "the architecture's 1000000000000 blocks have 4224000000000000 bytes of weights, the file ",
+    ],
+    ['width', {}, { width: 8e4 }, "the architecture's 2 blocks have 51212800000 bytes of weights, the file "],
+    ['an MLP', {}, { mlp: 8e4 }, "the architecture's 2 blocks have 7684608 bytes of weights, the file "],
+    ['inputs', {}, { mlp: 131080 }, 'a product has 131080 inputs, at most 131072 are taken'],
+    ['pixels', { size: 5e5 }, { patch: 5e5 }, 'a product has 750000000000 inputs, at most 131072'],
+    ['tokens', { size: 5e5 }, {}, 'the model takes 10000000001 tokens, attention at most 2048'],
+    ['an embedding', { embeddingDim: 12 }, {}, 'the embedding has 12 dimensions, a product makes a multiple of 8'],
+  ])('an architecture with %s that the file cannot have or the kernels not run', (_, spec, architecture, message) => {
+    const changed = { ...imageSpec, ...spec, architecture: { ...imageSpec.architecture, ...architecture } };
+    return refused(randomModel(specs), message, changed);
+  });
 });
 
 it('passes on what reading the file throws', () =>
   expect(
-    loadImageEncoder(imageSpec, { bytes: 64, readInto: () => Promise.reject(new Error('connection lost')) }),
+    loadImageEncoder(imageSpec, { bytes: 1e6, readInto: () => Promise.reject(new Error('connection lost')) }),
   ).rejects.toThrow('connection lost'));

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { limitMemory } from '../../scripts/build-wasm.mjs';
+import { limitMemory } from '../../scripts/limit-memory.mjs';
 
 const original = await readFile('node_modules/@cwasm/webp/webp.wasm');
 const MEBI = 1024 * 1024;
