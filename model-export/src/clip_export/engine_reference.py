@@ -23,6 +23,7 @@ from torch import nn
 from .engine_file import EngineFileError
 from .engine_folding import FLOOR
 from .engine_linear import GROUP, PackedLinear, unpack_linear
+from .engine_weights import Tower
 
 INT8, INT16, INT32 = 127, 32767, 2**31 - 1
 
@@ -186,3 +187,8 @@ class EngineEncoder:
         if name not in self.tensors:
             raise EngineFileError(f"tensor {name} is missing")
         return self.tensors[name]
+
+
+def float_encoder(tower: Tower) -> EngineEncoder:
+    """An encoder that is not packed yet."""
+    return EngineEncoder(tower.tensors, tower.architecture, FloatLinears(tower.tensors))

@@ -7,7 +7,9 @@ lies in the engine's file is written down in engine_linear.py. Only the token ta
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,14 @@ from transformers import CLIPModel
 from .quantise import quantise_rows
 
 Tensors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One encoder in float: its weights, and what the manifest says of it (engine_architecture.py)."""
+
+    tensors: Tensors
+    architecture: dict[str, Any]
 
 
 def image_tensors(model: CLIPModel) -> Tensors:
