@@ -242,7 +242,8 @@ def test_watching_ends_with_its_block(image: Tower, pixels: np.ndarray) -> None:
             encoder.embed_images(torch.from_numpy(pixels[:2]))
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert encoder.linear is plain
     assert set(seen) == {*block_linears(image.architecture), "patch", "projection"}
     assert (seen["patch"], seen["layers.2.fc2"]) == ((32, 48), (34, 96))

@@ -1,7 +1,8 @@
 """A CLIPModel's weights by the names that the engine knows them by, in float32: what is then folded, rounded, packed.
 
 A linear `X` with N outputs and K inputs is `X.weight` [N, K] and `X.bias` [N], absent where the layer has none. How it
-lies in the engine's file is written down in engine_linear.py. Only the token table is int8 already.
+lies in the engine's file is written down in engine_linear.py. Only the token table is int8 already: a text encoder
+"in float" has the rounding of its token rows too, so calibration does not see it; `verify` does.
 """
 
 from __future__ import annotations
