@@ -15,6 +15,8 @@ from clip_export.source import Source, load_source
 SIZE = 32
 WIDTH = 32
 
+torch.set_num_threads(1)  # for models as small as these, more only wait for each other: 10 times as long on busy cores
+
 
 def save_random_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     """Two layers in each encoder; the vocabulary is CLIP's, since the tokenizer is."""

@@ -19,7 +19,7 @@ from clip_export.engine_calibration import fast_candidates
 from clip_export.engine_file import EngineFileError, read_engine_tensors, write_engine_file
 from clip_export.engine_linear import pack_linears
 from clip_export.engine_reference import EngineEncoder, largest_activation, quantise_activations
-from clip_export.engine_weights import image_tensors
+from clip_export.engine_weights import Tensors, image_tensors
 from clip_export.golden import random_clip, random_siglip
 from clip_export.golden.engine import MODELS, golden_engine
 from clip_export.golden.engine_model import unit_rows
@@ -60,13 +60,26 @@ def test_fast_products_are_near_float(cases: dict[str, dict[str, Any]], name: st
     case, tensors = cases[name], load_file(GOLDEN / "engine.safetensors")
     seed = list(MODELS).index(name)
     model = MODELS[name](np.random.default_rng(seed))
-    assert set(case["image"]["architecture"]["fast"]) == set(fast_candidates(model.image[1], model.image[0]))
+    assert set(case["image"]["architecture"]["fast"]) == set(fast_candidates(model.image))
     pixels = torch.from_numpy(tensors[f"{name}/pixels"])
     in_float = unit_rows(model.embed_images, pixels), unit_rows(model.embed_texts, case["ids"])
     for made, expected in zip(in_float, (tensors[f"{name}/images"], tensors[f"{name}/texts"]), strict=True):
         cosines = (made.astype(np.float64) * expected).sum(axis=1)
         assert cosines.min() > 0.998
         assert cosines.max() < 1 - 1e-6  # or nothing was rounded to 7 bits
+
+
+def assert_nearly_the_same(made: Tensors, committed: Tensors) -> None:
+    """What was folded by float32 sums has other last bits on other machines, or with other numbers of threads."""
+    assert set(made) == {name for name in committed if not name.startswith("pad.")}
+    for name, values in made.items():
+        assert (values.dtype, values.shape) == (committed[name].dtype, committed[name].shape), name
+        if values.dtype == np.float32:
+            np.testing.assert_allclose(values, committed[name], rtol=1e-4, atol=1e-5, err_msg=name)
+        elif values.dtype == np.int8:
+            off = np.abs(values.astype(int) - committed[name])
+            assert off.max() <= 1, name
+            assert (off > 0).mean() < 0.01, name
 
 
 def test_committed_golden_files_are_current(cases: dict[str, dict[str, Any]], tmp_path: Path) -> None:
@@ -77,7 +90,11 @@ def test_committed_golden_files_are_current(cases: dict[str, dict[str, Any]], tm
             np.testing.assert_allclose(committed[name], values, atol=1e-5)
         for tower, tensors in (("image", golden.image), ("text", golden.text)):
             write_engine_file(tmp_path / "x", tower, tensors)
-            assert (tmp_path / "x").read_bytes() == (GOLDEN / golden.entry[tower]["file"]).read_bytes()
+            file = GOLDEN / golden.entry[tower]["file"]
+            if "fast" in golden.entry[tower]["architecture"]:
+                assert_nearly_the_same(tensors, load_file(file))
+            else:
+                assert (tmp_path / "x").read_bytes() == file.read_bytes()
     assert sum(path.stat().st_size for path in GOLDEN.glob("engine*")) < 1_200_000
 
 

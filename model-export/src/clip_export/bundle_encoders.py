@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,13 @@ from typing import Any, Protocol
 
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine_architecture import image_architecture, text_architecture
-from .engine_calibration import CalibrationData, Goal, calibrate
 from .engine_file import read_engine_tensors, write_engine_file
 from .engine_linear import pack_linears
 from .engine_reference import EngineEncoder
-from .engine_weights import Tensors, image_tensors, text_tensors
+from .engine_weights import Tensors, Tower, image_tensors, text_tensors
 from .graphs import write_image_graph, write_text_graph
 from .manifest import read_parts
-from .progress import Track, silent
+from .progress import Track, silent, under
 from .quantise import quantise_graph
 from .source import Source
 
@@ -59,13 +59,13 @@ class FloatGraphs:
         return files
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Inputs by which the engine's fast products are chosen, and how near to float the encoders must stay."""
+Pack = Callable[[str, Tower, Track], tuple[Tensors, list[str]]]
+""""image" or "text", and its encoder -> the tensors of the file, and the linears that are fast"""
 
-    data: dict[str, CalibrationData]
-    """"image" and "text" """
-    goal: Goal
+
+def exact(name: str, tower: Tower, track: Track) -> tuple[Tensors, list[str]]:
+    """All products are exact, and every weight is rounded by itself."""
+    return pack_linears(tower.tensors), []
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class EngineEncoders:
     """For the engine: int8 weights in its own layout."""
 
     source: Source
-    calibration: Calibration | None = None
-    """None: all products are exact, and every weight is rounded by itself"""
+    pack: Pack = exact
 
     def architectures(self) -> dict[str, dict[str, Any]]:
         """What the manifest says of "image" and "text". Raises ArchitectureError like `write`, but at once."""
@@ -86,20 +85,12 @@ class EngineEncoders:
         files = {}
         towers = {"image": image_tensors, "text": text_tensors}
         for name, architecture in self.architectures().items():
-            tensors, fast = self.pack(name, towers[name](self.source.model), architecture, track)
+            tower = Tower(towers[name](self.source.model), architecture)
+            tensors, fast = self.pack(name, tower, under(f"{name} encoder", track))
             facts = {"runtime": ENGINE, "architecture": {**architecture, "fast": fast}}
             files[name] = EncoderFile(folder / f"{name}.safetensors", facts)
             write_engine_file(files[name].path, name, tensors)
         return files
-
-    def pack(
-        self, name: str, tensors: Tensors, architecture: dict[str, Any], track: Track
-    ) -> tuple[Tensors, list[str]]:
-        """The tensors of the file, and the linears for the fast product."""
-        if self.calibration is None:
-            return pack_linears(tensors), []
-        made = calibrate(tensors, architecture, self.calibration.data[name], self.calibration.goal, track)
-        return made.tensors, made.fast
 
 
 def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:

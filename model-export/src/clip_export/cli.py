@@ -40,10 +40,13 @@ class Runtime(StrEnum):
     ONNX = "onnx"
 
 
-def tolerance(min_cosine: float | None, max_top1_loss: float) -> Tolerance:
-    """The default limits, or `min_cosine` for the bundle's encoders of either runtime."""
+def tolerance(min_cosine: float | None, max_top1_loss: float, goal: float = 1) -> Tolerance:
+    """The default limits, or `min_cosine` for the bundle's encoders of either runtime.
+
+    `goal`: the worst cosine that an engine bundle is calibrated for; by default no more is asked of it.
+    """
     if min_cosine is None:
-        return Tolerance(top1_loss=max_top1_loss)
+        return Tolerance(engine_cosine=min(Tolerance.engine_cosine, goal), top1_loss=max_top1_loss)
     return Tolerance(int8_cosine=min_cosine, engine_cosine=min_cosine, top1_loss=max_top1_loss)
 
 
@@ -86,8 +89,9 @@ def export(
         ),
     ] = None,
     parity: Annotated[
-        float, typer.Option(min=0.9, max=0.99999, help="engine: the mean cosine to float that --calibrate keeps.")
-    ] = 0.9999,
+        float | None,
+        typer.Option(min=0.9, max=0.99999, help="The mean cosine to float that --calibrate keeps; without it 0.9999."),
+    ] = None,
     keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
@@ -103,8 +107,11 @@ def export(
         photos = commands.read_photo_lists(images, image_folder)
         sets = [commands.parse_labels(text) for text in labels]
         facts = commands.BundleFacts(id, title or id, license, sets)
-        limit = tolerance(min_cosine, max_top1_loss)
-        options = commands.ExportOptions(runtime, keep_float, limit, calibrate, commands.Goal(parity))
+        if parity is not None and calibrate is None:
+            raise ExportError("--parity is what --calibrate keeps: give a folder of pictures to it")
+        goal = commands.Goal() if parity is None else commands.Goal(parity)
+        limit = tolerance(min_cosine, max_top1_loss, goal.worst)
+        options = commands.ExportOptions(runtime, keep_float, limit, calibrate, goal)
         checkpoint = commands.load_source(source, source_name or None)
         commands.export_bundle(console, checkpoint, facts, out, photos, options)
 

@@ -13,36 +13,35 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .accuracy import zero_shot_accuracy
-from .bundle import END_OF_TEXT, BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
+from .bundle import BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
 from .bundle_encoders import (
     ENGINE,
     ONNX,
-    Calibration,
     EngineEncoders,
     FloatGraphs,
+    Pack,
     bundle_text_encoder,
+    exact,
     write_float_graphs,
 )
-from .calibration_texts import CALIBRATION_TEXTS
+from .calibration_data import picture_data, text_data
 from .encoders import float_image_encoder, float_text_encoder
 from .engine_architecture import ArchitectureError
-from .engine_calibration import Goal, image_samples, text_samples
+from .engine_calibration import Goal, calibrate
+from .engine_weights import Tensors, Tower
 from .errors import ExportError
 from .golden import write_golden
 from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
 from .manifest import read_manifest, write_manifest
 from .photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list
-from .progress import bar
-from .report import accuracy_table, parity_table, template_table
+from .progress import Track, bar
+from .report import accuracy_table, calibration_line, parity_table, template_table
 from .sensitivity import most_sensitive
 from .source import Source, load_source
 from .tokenizer import encode
 from .tolerance import Tolerance
 from .verify import ORDINARY_TEXTS, check_quality, measure_quality, noise
 
-FEWEST_PICTURES = 32
-"""with fewer the ranges of activations are no more than guesses"""
-MOST_PROMPTS = 600
 SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
 
@@ -71,37 +70,39 @@ def export_bundle(
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
     runtime = options.runtime or default_runtime(console, checkpoint)
-    if runtime == ENGINE and options.keep_float:
-        raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
+    check_options(runtime, options)
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
         graphs = None
         if runtime == ONNX:
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
             graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
-        encoders = graphs or EngineEncoders(checkpoint, read_calibration(checkpoint, facts, options))
+        encoders = graphs or EngineEncoders(checkpoint, choose_packing(console, checkpoint, facts, options))
         manifest = write_bundle(folder, checkpoint, encoders, facts, bar)
         verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
 
 
-def read_calibration(checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Calibration | None:
-    """Pictures from a folder; texts are the built-in sets' prompts, their labels alone and some ordinary ones."""
+def check_options(runtime: str, options: ExportOptions) -> None:
+    """Refuses what only the other runtime has."""
+    if runtime == ENGINE and options.keep_float:
+        raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
+    if runtime == ONNX and options.calibrate:
+        raise ExportError("--calibrate is for --runtime engine: onnxruntime has no fast product to choose")
+
+
+def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Pack:
+    """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
-        return None
-    files = sorted(path for path in options.calibrate.iterdir() if path.is_file())
-    if len(files) < FEWEST_PICTURES:
-        raise ExportError(
-            f"--calibrate {options.calibrate}: {len(files)} pictures, at least {FEWEST_PICTURES} are needed"
-        )
-    pixels = load_pixels(PhotoList("calibration", files, []), checkpoint.preprocessing, bar)
-    prompts = [fill_template(t, label) for made in facts.label_sets for label in made.labels for t in made.templates]
-    prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
-    labels = [label for made in facts.label_sets for label in made.labels]
-    texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])
-    ids = [encode(text, checkpoint.context_length) for text in texts]
-    data = {"image": image_samples(pixels), "text": text_samples(ids, END_OF_TEXT)}
-    return Calibration(data, options.goal)
+        return exact
+    data = {"image": picture_data(checkpoint, options.calibrate, bar), "text": text_data(checkpoint, facts)}
+
+    def calibrated(name: str, tower: Tower, track: Track) -> tuple[Tensors, list[str]]:
+        made = calibrate(tower, data[name], options.goal, track)
+        console.print(calibration_line(name, made, options.goal), markup=False, highlight=False, soft_wrap=True)
+        return made.tensors, made.fast
+
+    return calibrated
 
 
 def default_runtime(console: Console, checkpoint: Source) -> str:

@@ -13,11 +13,11 @@ Of tiny-64, with all of it, a fast fc2 costs a fifth of what it would cost witho
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .engine_weights import Tensors
+from .engine_weights import Tensors, Tower
 
 FLOOR = np.float32(0.171)
 """src/engine/assembly/simd.ts has it too: no activation goes below -FLOOR"""
@@ -35,20 +35,19 @@ class Range:
     highest: np.ndarray
 
 
-def fold(tensors: Tensors, layers: int, ranges: Mapping[str, Range], fast: Collection[str]) -> Tensors:
+def fold(tower: Tower, ranges: Mapping[str, Range], fast: Collection[str]) -> Tower:
     """The same encoder, with every block's linears prepared; `ranges` has all of them.
 
     Those in `fast` that are `fc2` come with a `factor`; other ones stay what they are beside.
     """
-    folded = dict(tensors)
-    for name in (f"layers.{i}" for i in range(layers)):
+    folded = dict(tower.tensors)
+    for name in (f"layers.{i}" for i in range(tower.architecture["layers"])):
         _fold_out(folded, name, ranges[f"{name}.out"])
         for norm, linear in (("norm1", "qkv"), ("norm2", "fc1")):
             _fold_norm(folded, f"{name}.{norm}", f"{name}.{linear}", ranges[f"{name}.{linear}"])
         if f"{name}.fc2" in fast:
             _fold_hidden(folded, name, ranges[f"{name}.fc2"])
-    order = {name: at for at, name in enumerate(_in_order(tensors))}
-    return dict(sorted(folded.items(), key=lambda item: order[item[0]]))
+    return replace(tower, tensors={name: folded[name] for name in _in_order(tower.tensors) if name in folded})
 
 
 def _in_order(tensors: Tensors) -> list[str]:

@@ -1,10 +1,11 @@
 """The engine's arithmetic in PyTorch, from the engine's own tensors: what an engine bundle's embeddings should be.
 
-Weights are the int8 ones times their scales; activations are rounded per row (one token), as the linear's product does:
+Which product a linear takes is read from the tensors: a fast one has a `start` (engine_linear.py). Weights are the int8
+ones times their scales; activations are rounded per row (one token), as the linear's product does:
 - exact: to int16, scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow
   an int32 sum of K products with weights of -127..127;
-- fast: in groups of 128 inputs, to the codes 1..127 about 64, scale = max|x| / 63, or, where no input is negative, to
-  the codes 0..127, scale = max x / 127.
+- fast: in groups of 128 inputs, each with a scale of its own, to the codes 1..127 about 64, scale = max|x| / 63; or,
+  where the inputs come with a factor and none is negative (fc2's), to the codes 0..127, scale = max x / 127.
 All else (layer norm, attention, GELU, residual sums) is float32 here; the engine's approximations of exp and GELU, and
 whatever it quantises inside attention, are not modelled.
 
@@ -23,6 +24,7 @@ from torch import nn
 from .engine_file import EngineFileError
 from .engine_folding import FLOOR
 from .engine_linear import GROUP, PackedLinear, unpack_linear
+from .engine_weights import Tower
 
 INT8, INT16, INT32 = 127, 32767, 2**31 - 1
 
@@ -186,3 +188,8 @@ class EngineEncoder:
         if name not in self.tensors:
             raise EngineFileError(f"tensor {name} is missing")
         return self.tensors[name]
+
+
+def float_encoder(tower: Tower) -> EngineEncoder:
+    """An encoder that is not packed yet."""
+    return EngineEncoder(tower.tensors, tower.architecture, FloatLinears(tower.tensors))

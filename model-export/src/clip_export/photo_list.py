@@ -15,7 +15,7 @@ from .progress import Track, silent
 
 
 class PhotoListError(ExportError):
-    """The list cannot be read; the message names the line."""
+    """The list or one of its photos cannot be read; the message names the line or the file."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ def load_pixels(photos: PhotoList, image: dict[str, Any], track: Track = silent)
     settings = [image[key] for key in ("size", "resize", "interpolation", "mean", "std")]
     pixels = []
     for file in track(photos.files, f"photos of {photos.name}"):
-        with Image.open(file) as photo:
-            pixels.append(pixel_values(photo, *settings))
+        try:
+            with Image.open(file) as photo:
+                pixels.append(pixel_values(photo, *settings))
+        except FileNotFoundError:
+            raise
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # PIL's, of what is no whole picture
+            raise PhotoListError(f"{file}: cannot be read as a picture: {error}") from error
     return np.stack(pixels)

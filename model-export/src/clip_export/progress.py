@@ -15,6 +15,11 @@ def silent(items: Sequence, description: str) -> Iterable:
     return items
 
 
+def under(heading: str, track: Track) -> Track:
+    """`track` that says what the loops belong to."""
+    return lambda items, description: track(items, f"{heading}: {description}")
+
+
 def bar(items: Sequence, description: str) -> Iterable:
     """Draws a bar on the terminal while the items are consumed."""
     return track(items, description=description)

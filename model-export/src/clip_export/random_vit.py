@@ -11,18 +11,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import CLIPConfig, CLIPModel
 
 from .bundle import BundleFacts, replacing, write_bundle
-from .bundle_encoders import ENGINE, ONNX, EngineEncoders, write_float_graphs
-from .engine_calibration import fast_candidates, image_samples, input_ranges
-from .engine_folding import fold
-from .engine_linear import pack_linears
-from .engine_reference import EngineEncoder, FloatLinears
-from .engine_weights import Tensors
+from .bundle_encoders import ENGINE, ONNX, EngineEncoders, exact, write_float_graphs
+from .engine_calibration import all_fast
+from .engine_samples import image_samples
+from .engine_weights import Tensors, Tower
 from .progress import Track
 from .source import load_source
 from .verify import noise
@@ -50,18 +47,9 @@ def save_vit(folder: Path, patch: int) -> None:
     CLIPModel(config).save_pretrained(folder)
 
 
-class FastEncoders(EngineEncoders):
-    """All products of the blocks fast, as calibration would nearly have it; ranges are those of a little noise."""
-
-    def pack(
-        self, name: str, tensors: Tensors, architecture: dict[str, Any], track: Track
-    ) -> tuple[Tensors, list[str]]:
-        if name == "text":
-            return super().pack(name, tensors, architecture, track)
-        encoder = EngineEncoder(tensors, architecture, FloatLinears(tensors))
-        ranges = input_ranges(encoder, image_samples(noise(SIZE)[:8]).fit, track)
-        fast = fast_candidates(tensors, architecture)
-        return pack_linears(fold(tensors, architecture["layers"], ranges, fast), fast), fast
+def fast_images(name: str, tower: Tower, track: Track) -> tuple[Tensors, list[str]]:
+    """All products of the image's blocks fast, as calibration would nearly have it; ranges are those of some noise."""
+    return exact(name, tower, track) if name == "text" else all_fast(tower, image_samples(noise(SIZE)[:8]).fit, track)
 
 
 def write_vit(out: Path, patch: int, runtime: str) -> None:
@@ -70,7 +58,8 @@ def write_vit(out: Path, patch: int, runtime: str) -> None:
         checkpoint = Path(scratch) / "checkpoint"
         save_vit(checkpoint, patch)
         source = load_source(str(checkpoint), f"ViT-B/{patch}, random")
-        encoders = FastEncoders(source) if runtime == ENGINE else write_float_graphs(source, Path(scratch))
+        engine = EngineEncoders(source, fast_images)
+        encoders = engine if runtime == ENGINE else write_float_graphs(source, Path(scratch))
         write_bundle(folder, source, encoders, BundleFacts(out.name, source.name, "none"))
 
 

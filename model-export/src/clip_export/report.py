@@ -7,10 +7,21 @@ from typing import Any
 from rich.table import Table
 
 from .accuracy import Accuracy
+from .engine_calibration import Calibrated, Goal
 from .tolerance import Tolerance
 
 STAGES = {"floatGraph": "float graph", "int8": "int8 graph", "engineWeights": "engine weights"}
 """`quality.parity`'s names, for people"""
+
+
+def calibration_line(tower: str, made: Calibrated, goal: Goal) -> str:
+    """What calibration chose for an encoder, and how near it is to float on the data that nothing was fitted to."""
+    cosines = f"cosine {made.cosines.mean():.6f} on the mean, {made.cosines.min():.6f} at worst"
+    return (
+        f"{tower} encoder: {len(made.fast)} of {made.linears} linears are fast, {made.share:.0%} of their "
+        f"multiplications; {cosines}, on {len(made.cosines)} {tower}s kept apart"
+        + ("" if goal.met_by(made.cosines) else f" (--parity {goal.mean} is not reached)")
+    )
 
 
 def parity_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:

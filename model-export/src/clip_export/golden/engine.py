@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..engine_calibration import Samples, fast_candidates, image_samples, input_ranges, text_samples
-from ..engine_folding import fold
+from ..engine_calibration import all_fast
 from ..engine_linear import pack_linears
-from ..engine_reference import EngineEncoder, FloatLinears
-from ..engine_weights import Tensors
+from ..engine_reference import EngineEncoder
+from ..engine_samples import Samples, image_samples, text_samples
+from ..engine_weights import Tensors, Tower
 from . import random_clip, random_open_clip, random_siglip
 from .engine_model import CONTEXT, VOCABULARY, EngineModel, TokenIds, random_ids, random_pixels, unit_rows
 
@@ -61,16 +61,16 @@ def golden_engine() -> Iterator[EngineGolden]:
         images = unit_rows(model.embed_images, torch.from_numpy(pixels))
         outputs = {"pixels": pixels, "images": images, "texts": unit_rows(model.embed_texts, ids)}
         tensors = {f"{model.name}/{name}": values for name, values in outputs.items()}
-        image, text = pack_linears(model.image[1]), pack_linears(model.text[1])
+        image, text = pack_linears(model.image.tensors), pack_linears(model.text.tensors)
         yield EngineGolden(image, text, tensors, describe(model, images.shape[1], ids))
 
 
 def with_fast_products(model: EngineModel, pixels: np.ndarray, ids: TokenIds) -> EngineModel:
     """The same model packed for the fast product, and embedding by the engine's arithmetic in PyTorch."""
-    image = fast_tower(*model.image, image_samples(np.repeat(pixels, 2, axis=0)).fit)
+    image = fast_tower(model.image, image_samples(np.repeat(pixels, 2, axis=0)).fit)
     pairs = [text for text in ids for _ in range(2)]
-    text = fast_tower(*model.text, text_samples(pairs, model.end_of_text, model.pad_id).fit)
-    images, texts = EngineEncoder(image[1], image[0]), EngineEncoder(text[1], text[0])
+    text = fast_tower(model.text, text_samples(pairs, model.end_of_text, model.pad_id).fit)
+    images, texts = (EngineEncoder(tower.tensors, tower.architecture) for tower in (image, text))
 
     def embed_texts(rows: TokenIds) -> torch.Tensor:
         embedded = [texts.embed_texts(torch.tensor([row]), model.end_of_text, model.pad_id) for row in rows]
@@ -79,23 +79,21 @@ def with_fast_products(model: EngineModel, pixels: np.ndarray, ids: TokenIds) ->
     return replace(model, image=image, text=text, embed_images=images.embed_images, embed_texts=embed_texts)
 
 
-def fast_tower(architecture: dict[str, Any], tensors: Tensors, samples: Samples) -> tuple[dict[str, Any], Tensors]:
-    """All linears of the blocks that can be, folded by what their inputs are here."""
-    fast = fast_candidates(tensors, architecture)
-    ranges = input_ranges(EngineEncoder(tensors, architecture, FloatLinears(tensors)), samples)
-    folded = fold(tensors, architecture["layers"], ranges, fast)
-    return {**architecture, "fast": fast}, pack_linears(folded, fast)
+def fast_tower(tower: Tower, samples: Samples) -> Tower:
+    """Packed, with every linear of the blocks fast that can be."""
+    tensors, fast = all_fast(tower, samples)
+    return Tower(tensors, {**tower.architecture, "fast": fast})
 
 
 def describe(model: EngineModel, dim: int, ids: TokenIds) -> dict[str, Any]:
     """A case in `engine.json`: the facts that a manifest would have, and the texts' token ids."""
-    image = {"size": model.size, "architecture": model.image[0]}
+    image = {"size": model.size, "architecture": model.image.architecture}
     text = {
         "contextLength": CONTEXT,
         "vocabularySize": VOCABULARY,
         "endOfText": model.end_of_text,
         "padId": model.pad_id,
-        "architecture": model.text[0],
+        "architecture": model.text.architecture,
     }
     return {
         "name": model.name,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..engine_weights import Tensors
+from ..engine_weights import Tower
 
 VOCABULARY, START, END = 104, 102, 103
 CONTEXT = 16
@@ -26,9 +26,8 @@ class EngineModel:
     name: str
     why: str
     size: int
-    image: tuple[dict[str, Any], Tensors]
-    """the architecture, and the tensors in float"""
-    text: tuple[dict[str, Any], Tensors]
+    image: Tower
+    text: Tower
     embed_images: Callable[[torch.Tensor], torch.Tensor]
     """[n, 3, size, size] -> [n, dim]"""
     embed_texts: Callable[[TokenIds], torch.Tensor]

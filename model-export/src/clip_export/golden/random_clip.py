@@ -9,7 +9,7 @@ import numpy as np
 from transformers import CLIPConfig, CLIPModel
 
 from ..engine_architecture import image_architecture, text_architecture
-from ..engine_weights import image_tensors, text_tensors
+from ..engine_weights import Tower, image_tensors, text_tensors
 from .engine_model import CONTEXT, END, START, VOCABULARY, EngineModel, embed_alone
 from .random_weights import fill
 
@@ -41,8 +41,8 @@ def random_clip(case: Case, random: np.random.Generator) -> EngineModel:
         case.name,
         case.why,
         case.image["image_size"],
-        (image_architecture(config), image_tensors(model)),
-        (text_architecture(config), text_tensors(model)),
+        Tower(image_tensors(model), image_architecture(config)),
+        Tower(text_tensors(model), text_architecture(config)),
         lambda pixels: model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output),
         embed_alone(lambda ids: model.text_projection(model.text_model(input_ids=ids).pooler_output)),
         fast=case.fast,

@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from .. import engine_open_clip
 from ..engine_architecture import sees_padding
+from ..engine_weights import Tower
 from .engine_model import CONTEXT, END, VOCABULARY, EngineModel, embed_padded
 from .random_weights import fill
 
@@ -40,8 +41,8 @@ def random_open_clip(case: Case, random: np.random.Generator) -> EngineModel:
         case.name,
         case.why,
         case.image["image_size"],
-        (engine_open_clip.image_architecture(model), engine_open_clip.image_tensors(model)),
-        (architecture, engine_open_clip.text_tensors(model)),
+        Tower(engine_open_clip.image_tensors(model), engine_open_clip.image_architecture(model)),
+        Tower(engine_open_clip.text_tensors(model), architecture),
         model.encode_image,
         embed_padded(model.encode_text, case.pad_id),
         end_of_text=case.end_of_text,

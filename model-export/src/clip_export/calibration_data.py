@@ -1,0 +1,37 @@
+"""What an engine bundle is calibrated by: a folder of pictures, and the texts that a CLIP is asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .bundle import END_OF_TEXT, BundleFacts
+from .calibration_texts import CALIBRATION_TEXTS
+from .engine_samples import CalibrationData, image_samples, text_samples
+from .errors import ExportError
+from .label_set import fill_template
+from .photo_list import PhotoList, load_pixels
+from .progress import Track, silent
+from .source import Source
+from .tokenizer import encode
+from .verify import ORDINARY_TEXTS
+
+FEWEST_PICTURES = 32
+"""with fewer the ranges of activations are no more than guesses"""
+MOST_PROMPTS = 600
+
+
+def picture_data(checkpoint: Source, folder: Path, track: Track = silent) -> CalibrationData:
+    """Every file of the folder, but hidden ones. Raises ExportError for too few, and for one that is no picture."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if len(files) < FEWEST_PICTURES:
+        raise ExportError(f"--calibrate {folder}: {len(files)} pictures, at least {FEWEST_PICTURES} are needed")
+    return image_samples(load_pixels(PhotoList("calibration", files, []), checkpoint.preprocessing, track))
+
+
+def text_data(checkpoint: Source, facts: BundleFacts) -> CalibrationData:
+    """The built-in sets' prompts, their labels alone and some ordinary texts."""
+    prompts = [fill_template(t, label) for made in facts.label_sets for label in made.labels for t in made.templates]
+    prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
+    labels = [label for made in facts.label_sets for label in made.labels]
+    texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])
+    return text_samples([encode(text, checkpoint.context_length) for text in texts], END_OF_TEXT)
