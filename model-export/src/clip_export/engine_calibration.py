@@ -26,7 +26,7 @@ from .engine_weights import Tensors, Tower
 from .progress import Track, silent, under
 
 BLOCK_LINEARS = ("qkv", "out", "fc1", "fc2")
-FOR_ACTIVATIONS = 0.75
+FOR_ACTIVATIONS = 0.9
 """of the error that the goal allows; the rest is the rounding of weights. Where it is more, a linear less is fast."""
 
 
