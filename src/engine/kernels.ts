@@ -95,6 +95,8 @@ export interface Kernels {
       outStride: Bytes,
     ]
   ): void;
+  /** @returns 1 if all are finite and at least `least`, else 0 */
+  allWithin(x: Address, count: number, least: number): number;
   quickGelu(x: Address, count: number, factors: Address): void;
   gelu(x: Address, count: number, factors: Address): void;
   geluTanh(x: Address, count: number, factors: Address): void;

@@ -4,6 +4,7 @@
  */
 import { readSafeTensorsHeader, SafeTensorsError } from '../clip/safetensors.ts';
 import { EngineError } from './engine-error.ts';
+import type { Kernels } from './kernels.ts';
 import type { TensorSpec } from './tensors.ts';
 
 /** A file to be brought into memory. */
@@ -22,11 +23,15 @@ const PADDING = 'pad.';
 const BYTES = { I8: 1, I32: 4, F32: 4 };
 
 /**
- * @param file safetensors with exactly the tensors of `specs`, whose bytes neither overlap nor leave any out, numbers of 4
+ * @param file in the memory of the kernels; safetensors with exactly the tensors of `specs`, whose bytes neither overlap nor leave any out, numbers of 4
  * bytes at multiples of 4
  * @throws EngineError naming the tensor, and what it has and should have
  */
-export function locateTensors(file: Uint8Array<ArrayBuffer>, specs: readonly TensorSpec[]): TensorOffsets {
+export function locateTensors(
+  { allWithin }: Pick<Kernels, 'allWithin'>,
+  file: Uint8Array<ArrayBuffer>,
+  specs: readonly TensorSpec[],
+): TensorOffsets {
   const { entries, start } = readHeader(file);
   const offsets = new Map<string, number>();
   const spans: Span[] = [];
@@ -37,7 +42,7 @@ export function locateTensors(file: Uint8Array<ArrayBuffer>, specs: readonly Ten
     const span = locate(spec, entry, file.length - start);
     spans.push(span);
     offsets.set(spec.name, start + span.begin);
-    checkValues(spec, file, start + span.begin);
+    checkValues(allWithin, spec, { file, offset: start + span.begin });
     entries.delete(spec.name);
   }
   for (const [name, entry] of entries) {
@@ -112,14 +117,19 @@ function checkCover(spans: Span[], dataBytes: number): void {
 }
 
 /** With a NaN every embedding would be NaN, and refused, but only when the first picture comes. */
-function checkValues({ name, dtype, shape, least = -Infinity }: TensorSpec, file: Uint8Array, offset: number): void {
+function checkValues(
+  allWithin: Kernels['allWithin'],
+  { name, dtype, shape, least = -Infinity }: TensorSpec,
+  { file, offset }: { file: Uint8Array<ArrayBuffer>; offset: number },
+): void {
   if (dtype === 'I8') return; // all bytes are such
   const at = file.byteOffset + offset;
   if (at % 4 > 0) throw new EngineError(`tensor "${name}" begins at byte ${offset}, not at a multiple of 4`);
   if (dtype === 'I32') return; // what they should be, fast-check.ts knows
-  const floats = new Float32Array(file.buffer, at, elementsOf(shape));
+  const count = elementsOf(shape);
+  if (allWithin(at, count, least)) return;
+  const floats = new Float32Array(file.buffer, at, count);
   const i = floats.findIndex((x) => !(Number.isFinite(x) && x >= least));
-  if (i < 0) return;
   throw new EngineError(
     `tensor "${name}" has ${floats[i]} at ${i}${Number.isFinite(floats[i]) ? `, below ${least}` : ''}`,
   );

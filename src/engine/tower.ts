@@ -66,7 +66,7 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
 
   const bytes = new Uint8Array(memory, fileAt, file.bytes);
   await file.readInto(bytes);
-  const weights = createWeights(kernels, locateTensors(bytes, spec.tensors()), { fileAt, noBias });
+  const weights = createWeights(kernels, locateTensors(kernels, bytes, spec.tensors()), { fileAt, noBias });
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });

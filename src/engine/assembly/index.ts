@@ -7,6 +7,7 @@ export { checkFast } from './fast-check';
 export { linear } from './linear';
 export { layerNorm } from './norm';
 export { quantise } from './quantise';
+export { allWithin } from './range-check';
 
 /** The first byte that the kernels leave alone. */
 export const heapBase = __heap_base;
