@@ -143,3 +143,23 @@ it('tokens: a row of the table times its scale, plus the position', () => {
   });
   expect(Array.from(floats(y, expected.length))).toEqual(expected);
 });
+
+describe('numbers of a model file', () => {
+  const fine = (x: readonly number[], least = Number.NEGATIVE_INFINITY) => {
+    const { kernels, put } = createWorkbench();
+    return kernels.allWithin(put(Float32Array.from(x)), x.length, least) === 1;
+  };
+
+  it.each([1, 3, 4, 6, 9])('of which %i are all finite', (count) => {
+    const x = Array.from({ length: count }, (_, i) => (i % 2 ? -3e38 : 1e-40));
+    expect(fine(x)).toBe(true);
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      for (let i = 0; i < count; i++) expect(fine(x.with(i, bad)), `${bad} at ${i}`).toBe(false);
+    }
+  });
+
+  it('are compared with the least', () => {
+    expect(fine([0, 1, 2, 3, 0], 0)).toBe(true);
+    for (let i = 0; i < 5; i++) expect(fine([0, 1, 2, 3, 0].with(i, -1e-30), 0)).toBe(false);
+  });
+});
