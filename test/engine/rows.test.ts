@@ -151,7 +151,7 @@ describe('numbers of a model file', () => {
   };
 
   it.each([1, 3, 4, 6, 9])('of which %i are all finite', (count) => {
-    const x = Array.from({ length: count }, (_, i) => (i % 2 ? -3e38 : 1e-40));
+    const x = Array.from<unknown, number>({ length: count }, (_, i) => (i % 2 ? -3e38 : 1e-40));
     expect(fine(x)).toBe(true);
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       for (let i = 0; i < count; i++) expect(fine(x.with(i, bad)), `${bad} at ${i}`).toBe(false);
