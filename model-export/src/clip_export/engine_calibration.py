@@ -1,8 +1,9 @@
 """Chooses which linears of an encoder take the fast product, so that a stated parity holds at the least time.
 
-On one half of the calibration data are measured: the ranges of every linear's inputs (what engine_folding.py folds by),
-how they vary together (what engine_rounding.py rounds by), and what each linear costs in parity if it alone is fast.
-Those that cost least for the time that they save become fast, as many as the parity seems to allow. On the other half
+On three quarters of the calibration data are measured: the ranges of every linear's inputs (what engine_folding.py
+folds by), how they vary together (what engine_rounding.py rounds by), and what each linear costs in parity if it alone
+is fast.
+Those that cost least for the time that they save become fast, as many as the parity seems to allow. On the last quarter
 the packed encoder is compared with the float one; until the mean and the worst cosine are what was asked for, the
 dearest of the fast linears becomes exact.
 """
