@@ -19,7 +19,7 @@ def test_facts(source: Source, checkpoint: Path) -> None:
     weights = (checkpoint / "model.safetensors").read_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()
     assert source.facts() == {"kind": "huggingface", "name": "random-clip", "sha256": sha256}
-    assert (source.image_size, source.context_length, source.embedding_dim) == (32, 77, 32)
+    assert (source.image_size, source.text.context_length, source.embedding_dim) == (32, 77, 32)
     assert source.logit_scale == pytest.approx(14.285, abs=0.01)
     assert not source.model.training
 
