@@ -26,6 +26,13 @@ SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.[jp][pn]g"))
 PROMPTS = ["a photo of a cat", "", "a dog and " * 50]
 
 
+def altered(config: Config, **sections: Any) -> Config:
+    changed = copy.deepcopy(config)
+    for name, values in sections.items():
+        changed[name] = {**changed[name], **values} if isinstance(values, dict) else values
+    return changed
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_open_clip(tmp_path_factory.mktemp("open_clip") / "plain")
@@ -54,9 +61,20 @@ def test_a_sigmoid_model_that_sees_padding(siglip: Path) -> None:
     assert source.text.padding() == {"padTo": 20, "padId": 0}
 
 
-@pytest.mark.parametrize("model", ["plain", "siglip"])
-def test_embeddings_are_the_librarys(model: str, request: pytest.FixtureRequest) -> None:
-    folder = request.getfixturevalue(model)
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (PLAIN, {}),
+        (PLAIN, {"pool_type": "eos", "eos_id": 49407, "proj_bias": True}),
+        (PLAIN, {"no_causal_mask": True}),
+        (PLAIN, {"pool_type": "last"}),
+        ({**PLAIN, "embed_dim": 16, "custom_text": True}, {"proj_type": "none"}),
+        (SIGLIP, {}),
+    ],
+)
+def test_embeddings_are_the_librarys(config: Config, text: Config, tmp_path: Path) -> None:
+    """Of texts that open_clip's own tokenizer fills up."""
+    folder = save_open_clip(tmp_path / "model", altered(config, text_cfg=text))
     source, reference = load_source(str(folder)), open_clip.create_model(f"local-dir:{folder}").eval()
     pixels, tokenizer = noise(source.image_size), open_clip.get_tokenizer(f"local-dir:{folder}")
     with torch.inference_mode():
@@ -78,13 +96,6 @@ def test_pixels_are_open_clips_to_the_bit(tmp_path: Path, resize_mode: str, inte
     for file in SAMPLES:
         with Image.open(file) as photo:
             assert np.array_equal(pixel_values(photo, **source.preprocessing), transform(photo).numpy()), file.name
-
-
-def altered(config: Config, **sections: Any) -> Config:
-    changed = copy.deepcopy(config)
-    for name, values in sections.items():
-        changed[name] = {**changed[name], **values} if isinstance(values, dict) else values
-    return changed
 
 
 @pytest.mark.parametrize(
@@ -257,6 +268,11 @@ def test_a_checkpoint_of_open_clips_training(registered: Path, tmp_path: Path) -
 def test_a_file_of_weights_for_what_has_its_own(plain: Path, name: str) -> None:
     with pytest.raises(SourceError, match="--checkpoint is for a name of open_clip's"):
         load_source(name.format(plain=plain), checkpoint=plain / WEIGHTS)
+
+
+def test_published_checkpoints_of_one_model_may_differ(plain: Path) -> None:
+    with pytest.raises(SourceError, match=r"ViT-L-14: pictures are prepared in several ways.*openai, laion400m_e31"):
+        load_source("open_clip:ViT-L-14", checkpoint=plain / WEIGHTS)
 
 
 def test_text_context_is_the_models(tmp_path: Path) -> None:

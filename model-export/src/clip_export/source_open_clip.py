@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from open_clip import CLIP, CustomTextCLIP, create_model
+from open_clip.transformer import text_global_pool
 from torch import nn
 
 from . import engine_open_clip
+from .engine_architecture import sees_padding
 from .engine_open_clip import OpenClip
 from .graphs import END_OF_TEXT
 from .open_clip_checkpoint import PREPROCESSING, Checkpoint, find
@@ -62,16 +64,29 @@ def load_open_clip(
 
 
 def text_source(model: OpenClip) -> SourceText:
-    """open_clip's text encoders take texts that are filled up to the context's length."""
-
-    def embed(ids: torch.Tensor) -> torch.Tensor:
-        padded = nn.functional.pad(ids.long(), (0, model.context_length - ids.shape[1]), value=PAD)
-        return model.encode_text(padded, normalize=True)
-
     encoder = SourceEncoder(
-        embed, partial(engine_open_clip.text_architecture, model), partial(engine_open_clip.text_tensors, model)
+        partial(embed_texts, model),
+        partial(engine_open_clip.text_architecture, model),
+        partial(engine_open_clip.text_tensors, model),
     )
     return SourceText(encoder, model.context_length, PAD)
+
+
+def embed_texts(model: OpenClip, ids: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed; what `encode_text` gives for texts that are filled up to the context's length."""
+    ids, architecture = ids.long(), engine_open_clip.text_architecture(model)
+    if sees_padding(architecture):
+        padded = nn.functional.pad(ids, (0, model.context_length - ids.shape[1]), value=PAD)
+        return model.encode_text(padded, normalize=True)
+    # `encode_text` takes no shorter texts, but what follows the end of a text changes nothing and is most of the work
+    text, length = engine_open_clip.text_tower(model), ids.shape[1]
+    mask = torch.full((length, length), float("-inf")).triu(1)
+    x = text.ln_final(text.transformer(text.token_embedding(ids) + text.positional_embedding[:length], attn_mask=mask))
+    pooled = text_global_pool(x, ids, text.pool_type, END_OF_TEXT)  # [n, width]
+    projection = text.text_projection
+    if projection is not None:
+        pooled = projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
+    return nn.functional.normalize(pooled, dim=-1)
 
 
 def create(name: str, found: Checkpoint, weights: Path) -> OpenClip:
