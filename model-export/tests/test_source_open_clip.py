@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,21 @@ def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
     without(sigmoid, "logit_bias")
     with pytest.raises(SourceError, match="logit_bias"):
         load_source(str(sigmoid))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vision_cfg": {"image_size": 48}}, "17 positions of the image encoder, the model has 37"),
+        ({"text_cfg": {"context_length": 32}}, "77 positions of the text encoder, the model has 32"),
+        ({"text_cfg": {"context_length": 32}, "custom_text": True}, "77 positions of the text encoder"),
+    ],
+)
+def test_weights_of_another_size_are_not_stretched(plain: Path, tmp_path: Path, changes: Config, message: str) -> None:
+    folder = save_open_clip(tmp_path / "model", altered(PLAIN, **changes))
+    shutil.copy(plain / WEIGHTS, folder / WEIGHTS)
+    with pytest.raises(SourceError, match=message):
+        load_source(str(folder))
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from open_clip import CLIP, CustomTextCLIP, create_model
+from open_clip.factory import load_state_dict
 from open_clip.transformer import text_global_pool
 from torch import nn
 
@@ -105,7 +106,27 @@ def create(name: str, found: Checkpoint, weights: Path) -> OpenClip:
         raise SourceError(f"{name}: open_clip cannot load it: {what}") from error
     if not isinstance(model, CLIP | CustomTextCLIP):
         raise SourceError(f"{name}: open_clip's {type(model).__name__} is not supported, CLIP and CustomTextCLIP are")
+    check_positions(name, model, weights)
     return model.eval()
+
+
+def check_positions(name: str, model: OpenClip, weights: Path) -> None:
+    """Raises SourceError where open_clip has stretched the positions of the weights, since the model has others."""
+    if weights.suffix in (".npz", ".npy"):  # big_vision's
+        return
+    stored = load_state_dict(str(weights))
+    text = model if isinstance(model, CLIP) else model.text
+    for encoder, module, keys in (
+        ("image", model.visual, ("visual.positional_embedding",)),
+        ("text", text, ("positional_embedding", "text.positional_embedding")),
+    ):
+        made = getattr(module, "positional_embedding", None)
+        for found in (stored[key] for key in keys if key in stored and made is not None):
+            if len(found) != len(made):
+                raise SourceError(
+                    f"{name}: the weights have {len(found)} positions of the {encoder} encoder, "
+                    f"the model has {len(made)}: they are of another one"
+                )
 
 
 def read_preprocessing(name: str, model: OpenClip) -> dict[str, Any]:
