@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import pytest
@@ -251,6 +252,44 @@ def test_a_file_of_weights_for_a_tag(registered: Path, plain: Path) -> None:
     assert source.facts()["name"] == f"tiny/two, {WEIGHTS}"
     images, expected = (float_image_encoder(made)(noise(32)) for made in (source, load_source(str(plain))))
     np.testing.assert_array_equal(images, expected)
+
+
+@pytest.fixture
+def hub(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain model as "owner/tiny", downloaded before; there is no network."""
+    snapshot = tmp_path / "models--owner--tiny/snapshots/abc"
+    shutil.copytree(plain, snapshot)
+    refs = tmp_path / "models--owner--tiny/refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_tag_is_downloaded(registered: Path, hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["tiny"]["two"], "hf_hub", "owner/tiny/")
+    source = load_source("open_clip:tiny/two")
+    sha256 = hashlib.sha256(registered.read_bytes()).hexdigest()
+    assert source.facts() == {"kind": "open_clip", "name": "tiny/two", "sha256": sha256}
+    assert source.image.architecture()["activation"] == "quick_gelu"
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["tiny"]["one"], "hf_hub", "owner/none/")
+    with pytest.raises(SourceError, match=r"tiny/one: cannot be downloaded: .*owner/none"):
+        load_source("open_clip:tiny/one")
+
+
+def test_a_name_of_the_hub(plain: Path, hub: None) -> None:
+    source, expected = load_source("open_clip:hf-hub:owner/tiny"), load_source(str(plain))
+    assert source.facts() == expected.facts() | {"name": "owner/tiny"}
+    assert source.preprocessing == expected.preprocessing
+    with pytest.raises(SourceError, match="hf-hub:owner/none: cannot be downloaded"):
+        load_source("open_clip:hf-hub:owner/none")
+
+
+def test_a_folder_that_both_libraries_know(plain: Path, checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(plain, tmp_path / "both")
+    shutil.copytree(checkpoint, tmp_path / "both", dirs_exist_ok=True)
+    assert load_source(str(tmp_path / "both")).kind == "huggingface"
+    assert load_source(f"open_clip:{tmp_path}/both").kind == "open_clip"
 
 
 def test_quick_gelu_is_the_tags(registered: Path) -> None:
