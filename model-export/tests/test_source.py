@@ -19,7 +19,7 @@ def test_facts(source: Source, checkpoint: Path) -> None:
     weights = (checkpoint / "model.safetensors").read_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()
     assert source.facts() == {"kind": "huggingface", "name": "random-clip", "sha256": sha256}
-    assert (source.image_size, source.context_length, source.embedding_dim) == (32, 77, 32)
+    assert (source.image_size, source.text.context_length, source.embedding_dim) == (32, 77, 32)
     assert source.logit_scale == pytest.approx(14.285, abs=0.01)
     assert not source.model.training
 
@@ -38,7 +38,7 @@ def test_a_name_that_is_neither_folder_nor_hub_name() -> None:
 
 def test_another_kind_of_model(tmp_path: Path) -> None:
     BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match="a model of the type 'bert'; supported are clip, siglip"):
         load_source(str(tmp_path))
 
 
@@ -63,15 +63,26 @@ def test_preprocessing_of_the_checkpoint(
     checkpoint: Path, tmp_path: Path, config: dict, resize: str, interpolation: str
 ) -> None:
     shutil.copytree(checkpoint, tmp_path / "model")
-    text = json.dumps({**config, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]})
-    (tmp_path / "model/preprocessor_config.json").write_text(text)
+    stated = {**config, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}
+    (tmp_path / "model/preprocessor_config.json").write_text(json.dumps(stated))
     preprocessing = load_source(str(tmp_path / "model")).preprocessing
     numbers = {"size": 32, "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}
     assert preprocessing == {**numbers, "resize": resize, "interpolation": interpolation}
+    # transformers 5 saves a processor of images and texts as one, and takes it first
+    (tmp_path / "model/processor_config.json").write_text(json.dumps({"image_processor": stated | {"resample": 2}}))
+    assert load_source(str(tmp_path / "model")).preprocessing == preprocessing | {"interpolation": "bilinear"}
+    (tmp_path / "model/processor_config.json").write_text(json.dumps({"processor_class": "CLIPProcessor"}))
+    assert load_source(str(tmp_path / "model")).preprocessing == preprocessing
 
 
 @pytest.mark.parametrize(
-    ("config", "message"), [({"resample": 0}, "resample"), ({"size": {"shortest_edge": 64}}, "resized")]
+    ("config", "message"),
+    [
+        ({"resample": 0}, "resample"),
+        ({"size": {"shortest_edge": 64}}, "resized"),
+        ({"do_normalize": False}, "do_normalize is false"),
+        ({"size": {"shortest_edge": 32}, "do_center_crop": False}, "do_center_crop is false"),
+    ],
 )
 def test_preprocessing_that_the_edge_lacks(checkpoint: Path, tmp_path: Path, config: dict, message: str) -> None:
     shutil.copytree(checkpoint, tmp_path / "model")

@@ -35,6 +35,13 @@ def test_accuracy_by_hand() -> None:
     assert measured.ece == pytest.approx(0.5)  # sure of all four answers, right in two
 
 
+def test_a_sigmoid_scores_each_label_by_itself() -> None:
+    images, texts = np.ones((4, 1)), np.array([[1.0], [0.5]])
+    measured = zero_shot_accuracy(images, texts, 10.0, ["a", "b"], ["a", "a", "a", "b"], logit_bias=-9.0)
+    assert measured.top1 == 0.75
+    assert measured.ece == pytest.approx(abs(1 / (1 + np.exp(-1)) - 0.75))
+
+
 def test_top5_is_not_everything() -> None:
     texts = np.linspace(1, 0.1, 10)[:, None]
     labels = [str(number) for number in range(10)]

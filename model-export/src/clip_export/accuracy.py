@@ -14,7 +14,7 @@ ECE_BINS = 15
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares from 0 to 1. `ece` is the expected calibration error of the first answer's softmax score, in 15 bins."""
+    """Shares from 0 to 1. `ece` is the expected calibration error of the first answer's score, in 15 bins."""
 
     top1: float
     top5: float
@@ -25,9 +25,16 @@ class Accuracy:
 
 
 def zero_shot_accuracy(
-    images: np.ndarray, texts: np.ndarray, logit_scale: float, labels: Sequence[str], truth: Sequence[str]
+    images: np.ndarray,
+    texts: np.ndarray,
+    logit_scale: float,
+    labels: Sequence[str],
+    truth: Sequence[str],
+    logit_bias: float | None = None,
 ) -> Accuracy:
     """Images [n, dim] and texts [labels, dim], unit rows; `truth` names the label of each image.
+
+    Scores are softmax's or, with a `logit_bias`, the sigmoid's.
 
     Raises ExportError if an image's label is not among the labels.
     """
@@ -39,8 +46,10 @@ def zero_shot_accuracy(
     logits = logit_scale * (images.astype(np.float64) @ texts.T.astype(np.float64))  # [n, labels]
     order = np.argsort(-logits, axis=1, kind="stable")
     right = order[:, 0] == expected
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    confidence = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
+    highest = logits.max(axis=1, keepdims=True)
+    # of the first answer: its softmax, or the sigmoid 1 / (1 + exp(-(logit + bias)))
+    others = np.exp(logits - highest).sum(axis=1) - 1 if logit_bias is None else np.exp(-highest[:, 0] - logit_bias)
+    confidence = 1 / (1 + others)
     top5 = (order[:, :5] == expected[:, None]).any(axis=1)
     return Accuracy(float(right.mean()), float(top5.mean()), calibration_error(confidence, right))
 

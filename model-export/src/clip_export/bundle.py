@@ -25,8 +25,8 @@ from .manifest import (
     write_manifest,
 )
 from .progress import Track, silent
-from .source import Source
-from .tokenizer import write_artifact
+from .source import Source, SourceText
+from .tokenizer import VOCABULARY, write_artifact
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def write_bundle(
     towers = {
         name: _encoder_facts(folder, encoder, part_bytes) for name, encoder in encoders.write(folder, track).items()
     }
-    manifest = _manifest(source, facts, towers, file_entries(folder, write_artifact(folder)))
-    encode_texts = bundle_text_encoder(folder, manifest, track)
+    manifest = _manifest(folder, source, facts, towers)
+    encode_texts = bundle_text_encoder(folder, manifest, track) if facts.label_sets else None
     for texts in facts.label_sets:
         path = folder / "labels" / f"{texts.name}.safetensors"
         path.parent.mkdir(exist_ok=True)
@@ -110,30 +110,31 @@ def _encoder_facts(folder: Path, encoder: EncoderFile, part_bytes: int) -> dict[
     return {**encoder.facts, "files": file_entries(folder, split_file(encoder.path, part_bytes))}
 
 
-def _manifest(
-    source: Source, facts: BundleFacts, towers: dict[str, dict[str, Any]], tokenizer_files: list
-) -> dict[str, Any]:
+def _manifest(folder: Path, source: Source, facts: BundleFacts, towers: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": facts.id,
         "title": facts.title,
         "license": facts.license,
         "source": source.facts(),
         "embeddingDim": source.embedding_dim,
-        "similarity": {"kind": "softmax", "logitScale": source.logit_scale},
+        "similarity": source.similarity(),
         "image": {**source.preprocessing, **towers["image"]},
-        "text": {
-            "contextLength": source.context_length,
-            "tokenizer": {
-                "kind": "clip-bpe",
-                "startOfText": 49406,
-                "endOfText": END_OF_TEXT,
-                "vocabularySize": source.model.config.text_config.vocab_size,
-                "files": tokenizer_files,
-            },
-            "pooling": "first-eot",
-            "padTo": None,
-            **towers["text"],
-        },
+        "text": _text_manifest(folder, source.text, towers["text"]) if source.text else None,
         "labelSets": [],
         "quality": {},
+    }
+
+
+def _text_manifest(folder: Path, text: SourceText, tower: dict[str, Any]) -> dict[str, Any]:
+    """Writes the tokenizer's files, too."""
+    return {
+        "contextLength": text.context_length,
+        "tokenizer": {
+            "kind": "clip-bpe",
+            "startOfText": 49406,
+            "endOfText": END_OF_TEXT,
+            "vocabularySize": VOCABULARY,
+            "files": file_entries(folder, write_artifact(folder)),
+        },
+        **tower,
     }

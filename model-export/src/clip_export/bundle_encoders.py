@@ -1,4 +1,4 @@
-"""A bundle's two encoders, per runtime: how their files are written, and how they run on this machine."""
+"""A bundle's encoders, per runtime: how their files are written, and how they run on this machine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from transformers import CLIPModel
+
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
-from .engine_architecture import image_architecture, text_architecture
 from .engine_file import read_engine_tensors, write_engine_file
 from .engine_linear import pack_linears
 from .engine_reference import EngineEncoder
-from .engine_weights import Tensors, Tower, image_tensors, text_tensors
+from .engine_weights import Tensors, Tower
+from .errors import ExportError
 from .graphs import write_image_graph, write_text_graph
-from .manifest import read_parts
+from .manifest import BundleError, read_parts
 from .progress import Track, silent, under
 from .quantise import quantise_graph
 from .source import Source
@@ -25,17 +27,18 @@ ONNX, ENGINE = "onnx", "engine"
 
 @dataclass(frozen=True)
 class EncoderFile:
-    """An encoder as written, and what the manifest says of it: `runtime`, and for the engine `architecture`."""
+    """An encoder as written, and what the manifest says of it: `runtime`, for the engine `architecture`, and of a text
+    encoder `pooling`, `padTo` and `padId`."""
 
     path: Path
     facts: dict[str, Any]
 
 
 class Encoders(Protocol):
-    """What can write both encoders of a bundle."""
+    """What can write the encoders of a bundle."""
 
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
-        """Writes into `folder`; the keys are "image" and "text"."""
+        """Writes into `folder`; the keys are "image" and, if there is a text encoder, "text"."""
         ...
 
 
@@ -45,16 +48,18 @@ class FloatGraphs:
     quantisation errors."""
 
     image: Path
-    text: Path
+    text: Path | None
     keep_image: tuple[str, ...] = ()
     keep_text: tuple[str, ...] = ()
     """names of weights that stay float in the bundle"""
 
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
         files = {}
-        towers = [("image", self.image, self.keep_image), ("text", self.text, self.keep_text)]
-        for name, graph, keep_float in track(towers, "int8 graphs"):
-            files[name] = EncoderFile(folder / f"{name}.onnx", {"runtime": ONNX})
+        towers = [("image", self.image, self.keep_image, {})]
+        if self.text:
+            towers.append(("text", self.text, self.keep_text, {"pooling": "first-eot", "padTo": None}))
+        for name, graph, keep_float, facts in track(towers, "int8 graphs"):
+            files[name] = EncoderFile(folder / f"{name}.onnx", {"runtime": ONNX, **facts})
             quantise_graph(graph, files[name].path, keep_float)
         return files
 
@@ -77,27 +82,36 @@ class EngineEncoders:
 
     def architectures(self) -> dict[str, dict[str, Any]]:
         """What the manifest says of "image" and "text". Raises ArchitectureError like `write`, but at once."""
-        config = self.source.model.config
-        return {"image": image_architecture(config), "text": text_architecture(config)}
+        return {name: encoder.architecture() for name, encoder in self.source.encoders().items()}
 
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
         """Raises ArchitectureError for a checkpoint that the engine cannot run."""
         files = {}
-        towers = {"image": image_tensors, "text": text_tensors}
         for name, architecture in self.architectures().items():
-            tower = Tower(towers[name](self.source.model), architecture)
+            tower = Tower(self.source.encoders()[name].tensors(), architecture)
             tensors, fast = self.pack(name, tower, under(f"{name} encoder", track))
             facts = {"runtime": ENGINE, "architecture": {**architecture, "fast": fast}}
+            if name == "text":
+                facts |= {"pooling": architecture["pooling"], **self.source.text.padding()}
             files[name] = EncoderFile(folder / f"{name}.safetensors", facts)
             write_engine_file(files[name].path, name, tensors)
         return files
 
 
+def has_graphs(source: Source) -> bool:
+    """Whether ONNX graphs can be made of a checkpoint: of Hugging Face's CLIPModel only."""
+    return isinstance(source.model, CLIPModel)
+
+
 def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
-    """Both encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
-    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx")
+    """The encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
+    if not has_graphs(source):
+        kind = type(source.model).__name__
+        raise ExportError(f"--runtime onnx is for Hugging Face's CLIPModel, {source.name} is a {kind} of {source.kind}")
+    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx" if source.text else None)
     write_image_graph(source.model, graphs.image)
-    write_text_graph(source.model, graphs.text)
+    if graphs.text:
+        write_text_graph(source.model, graphs.text)
     return graphs
 
 
@@ -113,8 +127,10 @@ def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = 
 
 
 def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
-    """The text encoder of a bundle, on this machine."""
+    """The text encoder of a bundle, on this machine. Raises BundleError for a bundle without one."""
     text = manifest["text"]
+    if text is None:
+        raise BundleError(f"{manifest['id']} has no text encoder: it was exported with --image-only")
     content = read_parts(folder, text["files"])
     if text["runtime"] == ONNX:
         return graph_text_encoder(content, text["contextLength"], track)

@@ -34,4 +34,5 @@ def text_data(checkpoint: Source, facts: BundleFacts) -> CalibrationData:
     prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
     labels = [label for made in facts.label_sets for label in made.labels]
     texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])
-    return text_samples([encode(text, checkpoint.context_length) for text in texts], END_OF_TEXT)
+    context, pad_id = checkpoint.text.context_length, checkpoint.text.padding().get("padId")
+    return text_samples([encode(text, context) for text in texts], END_OF_TEXT, pad_id)

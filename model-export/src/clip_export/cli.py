@@ -17,7 +17,22 @@ from .tolerance import Tolerance
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
 console = Console()
 
-SourceName = Annotated[str, typer.Argument(help="Folder or hub name of a Hugging Face CLIPModel.")]
+SourceName = Annotated[
+    str,
+    typer.Argument(
+        help="Folder or hub name of a Hugging Face CLIPModel, a folder with an open_clip_config.json, "
+        "open_clip:MODEL/TAG, open_clip:hf-hub:OWNER/MODEL, or open_clip:MODEL with --checkpoint.",
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of weights, for open_clip:MODEL. With open_clip:MODEL/TAG pictures are prepared, and QuickGELU is "
+        "taken, as for that tag.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 Bundle = Annotated[Path, typer.Argument(help="Folder of a model bundle.", exists=True, file_okay=False)]
 Images = Annotated[list[Path], typer.Option(help="Photo list: lines of file, tab, label. May be repeated.")]
 ImageFolder = Annotated[list[Path], typer.Option(help="Where the photos of the list at the same place lie.")]
@@ -69,6 +84,15 @@ def export(
     title: Annotated[str, typer.Option(help="For people.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "unknown",
     source_name: Annotated[str, typer.Option(help="What to call the source in the manifest.")] = "",
+    checkpoint: Checkpoint = None,
+    image_only: Annotated[
+        bool,
+        typer.Option(
+            "--image-only",
+            help="Without the text encoder: label sets are then made elsewhere. For checkpoints with another tokenizer "
+            "than CLIP's (SigLIP), and to save memory.",
+        ),
+    ] = False,
     labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
     images: Images = [],
     image_folder: ImageFolder = [],
@@ -100,6 +124,10 @@ def export(
 
     Example: `clip-export export wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --id tinyclip --out ../public/models/tinyclip
     --labels things=label-sets/imagenet-200.txt:templates/imagenet-80.txt`
+
+    open_clip: `clip-export export open_clip:ViT-B-32/laion2b_s34b_b79k --id vit-b-32 --out ../public/models/vit-b-32`
+
+    With weights of your own: `clip-export export open_clip:ViT-B-32 --checkpoint epoch_32.pt …`
     """
     from . import commands
 
@@ -109,17 +137,20 @@ def export(
         facts = commands.BundleFacts(id, title or id, license, sets)
         if parity is not None and calibrate is None:
             raise ExportError("--parity is what --calibrate keeps: give a folder of pictures to it")
+        if image_only and labels:
+            raise ExportError("--labels are embedded by the text encoder, which --image-only leaves out")
         goal = commands.Goal() if parity is None else commands.Goal(parity)
         limit = tolerance(min_cosine, max_top1_loss, goal.worst)
         options = commands.ExportOptions(runtime, keep_float, limit, calibrate, goal)
-        checkpoint = commands.load_source(source, source_name or None)
-        commands.export_bundle(console, checkpoint, facts, out, photos, options)
+        loaded = commands.load_source(source, source_name or None, checkpoint=checkpoint, image_only=image_only)
+        commands.export_bundle(console, loaded, facts, out, photos, options)
 
 
 @app.command()
 def verify(
     bundle: Bundle,
     source: SourceName,
+    checkpoint: Checkpoint = None,
     images: Images = [],
     image_folder: ImageFolder = [],
     min_cosine: MinCosine = None,
@@ -134,7 +165,8 @@ def verify(
 
     with failing_clearly():
         limit = tolerance(min_cosine, max_top1_loss)
-        commands.verify_bundle(console, bundle, source, commands.read_photo_lists(images, image_folder), limit)
+        photos = commands.read_photo_lists(images, image_folder)
+        commands.verify_bundle(console, bundle, source, photos, limit, checkpoint)
 
 
 @app.command()
@@ -164,6 +196,7 @@ def compare_templates(
     templates: Annotated[list[Path], typer.Option(help=f"{TEMPLATES} Repeat it for each file.", exists=True)],
     images: Annotated[Path, typer.Option(help="Photo list: lines of file, tab, label.", exists=True)],
     image_folder: Annotated[Path, typer.Option(help="Where the photos lie.", exists=True)],
+    checkpoint: Checkpoint = None,
 ) -> None:
     """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
 
@@ -175,7 +208,8 @@ def compare_templates(
 
     with failing_clearly():
         photos = commands.read_photo_list(images, image_folder)
-        commands.print_templates(console, source, labels, templates, photos)
+        loaded = commands.load_source(source, checkpoint=checkpoint)
+        commands.print_templates(console, loaded, labels, templates, photos)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from .bundle_encoders import (
     Pack,
     bundle_text_encoder,
     exact,
+    has_graphs,
     write_float_graphs,
 )
 from .calibration_data import picture_data, text_data
@@ -95,7 +96,9 @@ def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, opt
     """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
         return exact
-    data = {"image": picture_data(checkpoint, options.calibrate, bar), "text": text_data(checkpoint, facts)}
+    data = {"image": picture_data(checkpoint, options.calibrate, bar)}
+    if checkpoint.text:
+        data["text"] = text_data(checkpoint, facts)
 
     def calibrated(name: str, tower: Tower, track: Track) -> tuple[Tensors, list[str]]:
         made = calibrate(tower, data[name], options.goal, track)
@@ -106,10 +109,15 @@ def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, opt
 
 
 def default_runtime(console: Console, checkpoint: Source) -> str:
-    """The engine, unless it cannot run the checkpoint's encoders: then onnxruntime-web, and a line says why."""
+    """The engine, unless it cannot run the checkpoint's encoders: then onnxruntime-web, and a line says why.
+
+    Raises ArchitectureError if neither can.
+    """
     try:
         EngineEncoders(checkpoint).architectures()
     except ArchitectureError as error:
+        if not has_graphs(checkpoint):
+            raise
         console.print(f"--runtime onnx, for the engine cannot run this: {error}", markup=False, highlight=False)
         return ONNX
     return ENGINE
@@ -124,22 +132,30 @@ def keeping_float(
     few = [replace(item, files=item.files[:SAMPLES], labels=item.labels[:SAMPLES]) for item in photos]
     pixels = [load_pixels(item, checkpoint.preprocessing) for item in few] or [noise(checkpoint.image_size)]
     images = [{"pixel_values": row[None]} for row in np.concatenate(pixels)]
+    graphs = replace(graphs, keep_image=tuple(most_sensitive(graphs.image, images, count, bar)))
+    if not checkpoint.text:
+        return graphs
     prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
-    ids = [encode(text, checkpoint.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
-    keep_image = most_sensitive(graphs.image, images, count, bar)
-    return replace(
-        graphs, keep_image=tuple(keep_image), keep_text=tuple(most_sensitive(graphs.text, texts, count, bar))
-    )
+    return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 
 
-def verify_bundle(console: Console, bundle: Path, source: str, photos: Sequence[PhotoList], limit: Tolerance) -> None:
+def verify_bundle(
+    console: Console,
+    bundle: Path,
+    source: str,
+    photos: Sequence[PhotoList],
+    limit: Tolerance,
+    weights: Path | None = None,
+) -> None:
     """Measures a bundle against its checkpoint and writes `quality`."""
     manifest = read_manifest(bundle)
-    checkpoint = load_source(source)
+    checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None)
+    runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
     with tempfile.TemporaryDirectory() as scratch:
         graphs = None
-        if ONNX in (manifest["image"]["runtime"], manifest["text"]["runtime"]):
+        if ONNX in runtimes:
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
         verify_into(console, bundle, manifest, checkpoint, graphs, photos, limit)
@@ -171,17 +187,19 @@ def write_labels(console: Console, bundle: Path, texts: LabelTexts, out: Path) -
     console.print(f"{out}: {len(label_set.labels)} labels for {manifest['id']}")
 
 
-def print_templates(console: Console, source: str, labels: Path, templates: Sequence[Path], photos: PhotoList) -> None:
+def print_templates(
+    console: Console, checkpoint: Source, labels: Path, templates: Sequence[Path], photos: PhotoList
+) -> None:
     """Zero-shot accuracy of each template file, in float."""
     names = read_lines(labels)
-    checkpoint = load_source(source)
     embeddings = float_image_encoder(checkpoint, bar)(load_pixels(photos, checkpoint.preprocessing, bar))
     encode_texts = float_text_encoder(checkpoint, bar)
     results = {}
     for file in templates:
         lines = read_lines(file)
         texts = embed_labels(names, lines, encode_texts)
-        accuracy = zero_shot_accuracy(embeddings, texts, checkpoint.logit_scale, names, photos.labels)
+        scale, bias = checkpoint.logit_scale, checkpoint.logit_bias
+        accuracy = zero_shot_accuracy(embeddings, texts, scale, names, photos.labels, bias)
         results[file.stem] = (len(lines), accuracy)
     console.print(template_table(results))
 

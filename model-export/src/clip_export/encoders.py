@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime
 import torch
 
-from .graphs import ImageGraph, TextGraph
 from .progress import Track, silent
 from .source import Source
 from .tokenizer import encode
@@ -29,12 +28,12 @@ BATCH = 64
 
 def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
     """The checkpoint's image encoder in PyTorch, float32."""
-    return image_encoder(ImageGraph(source.model).eval(), track, "images, float")
+    return image_encoder(source.image.embed, track, "images, float")
 
 
 def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
-    """The checkpoint's text encoder in PyTorch, float32."""
-    return text_encoder(TextGraph(source.model).eval(), source.context_length, track, "texts, float")
+    """The checkpoint's text encoder in PyTorch, float32; of a source that has one."""
+    return text_encoder(source.text.encoder.embed, source.text.context_length, track, "texts, float")
 
 
 def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:

@@ -1,26 +1,28 @@
-"""Loads the checkpoint that a bundle is made from. Does not train, convert or download anything itself."""
+"""The checkpoint that a bundle is made from: facts and functions, whatever library it is of.
+
+How a library's checkpoint becomes one is in source_hugging_face.py and source_open_clip.py. Does not train, convert or
+quantise anything.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CLIPModel
-from transformers.utils import cached_file
+from torch import nn
 
+from .engine_architecture import sees_padding
+from .engine_weights import Tensors
 from .errors import ExportError
 
-CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
-CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
-"""PIL's numbers, as `preprocessor_config.json` has them"""
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+OPEN_CLIP = "open_clip:"
+"""what a source's name begins with that open_clip is to load"""
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 class SourceError(ExportError):
@@ -28,95 +30,111 @@ class SourceError(ExportError):
 
 
 @dataclass(frozen=True)
+class SourceEncoder:
+    """One encoder of a checkpoint, in float32."""
+
+    embed: Callable[[torch.Tensor], torch.Tensor]
+    """The library's own forward pass: pixel values [n, 3, size, size], or token ids [n, length] of texts of one length,
+    not padded -> [n, dim], unit rows."""
+    architecture: Callable[[], dict[str, Any]]
+    """What the manifest says of it (engine_architecture.py); raises ArchitectureError if the engine cannot run it."""
+    tensors: Callable[[], Tensors]
+    """Its weights by the engine's names (engine_weights.py), of an encoder that has an architecture."""
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """A text encoder whose tokenizer is CLIP's byte-pair encoding."""
+
+    encoder: SourceEncoder
+    context_length: int
+    """longest prompt in tokens, start and end tokens included"""
+    pad_id: int = 0
+    """what shorter texts are filled up with, where the encoder sees it"""
+
+    def padding(self) -> dict[str, int | None]:
+        """The manifest's `padTo` and `padId`, for the engine."""
+        if sees_padding(self.encoder.architecture()):
+            return {"padTo": self.context_length, "padId": self.pad_id}
+        return {"padTo": None}
+
+
+@dataclass(frozen=True)
 class Source:
     """A checkpoint in memory: the float32 reference that every export is compared with."""
 
-    model: CLIPModel
     kind: str
     name: str
     sha256: str
+    """of the file of its weights"""
     preprocessing: dict[str, Any]
     """the manifest's size, resize, interpolation, mean and std"""
+    embedding_dim: int
+    logit_scale: float
+    """already exponentiated: checkpoints store its logarithm"""
+    logit_bias: float | None
+    """of a model trained with the sigmoid loss; None: softmax"""
+    image: SourceEncoder
+    text: SourceText | None
+    """None: the image encoder is exported alone"""
+    model: nn.Module
+    """as its library has it, which nothing but that library's own modules and the ONNX graphs know"""
 
     @property
     def image_size(self) -> int:
         """Side of the square input of the image encoder, in pixels."""
-        return self.model.config.vision_config.image_size
+        return self.preprocessing["size"]
 
-    @property
-    def context_length(self) -> int:
-        """Longest prompt in tokens, start and end tokens included."""
-        return self.model.config.text_config.max_position_embeddings
+    def encoders(self) -> dict[str, SourceEncoder]:
+        """By "image" and "text"."""
+        return {"image": self.image, **({"text": self.text.encoder} if self.text else {})}
 
-    @property
-    def embedding_dim(self) -> int:
-        return self.model.config.projection_dim
-
-    @property
-    def logit_scale(self) -> float:
-        """Already exponentiated: the checkpoint stores its logarithm."""
-        return float(self.model.logit_scale.detach().exp())
+    def similarity(self) -> dict[str, Any]:
+        """The manifest's `similarity`."""
+        if self.logit_bias is None:
+            return {"kind": "softmax", "logitScale": self.logit_scale}
+        return {"kind": "sigmoid", "logitScale": self.logit_scale, "logitBias": self.logit_bias}
 
     def facts(self) -> dict[str, str]:
         """The manifest's `source`. The name is the folder's last part only: a path of this machine says nothing."""
         return {"kind": self.kind, "name": self.name, "sha256": self.sha256}
 
 
-def load_source(name: str, display_name: str | None = None) -> Source:
-    """Loads a Hugging Face `CLIPModel` from a folder, or by its name on the hub.
+def load_source(
+    name: str, display_name: str | None = None, *, checkpoint: Path | None = None, image_only: bool = False
+) -> Source:
+    """Loads a checkpoint.
 
-    Attention is computed in its plain ("eager") form, which is the one that the ONNX exporter can follow.
-    Raises SourceError if there is no such model, or if it is no CLIP with CLIP's vocabulary.
+    `name`: a folder or hub name of a Hugging Face CLIPModel or SiglipModel; a folder as open_clip writes it for the
+    hub; or, after "open_clip:", such a folder, "hf-hub:owner/model", or a name of open_clip's with the tag of a
+    pretrained checkpoint, "ViT-B-32/laion2b_s34b_b79k". `checkpoint`: a file of weights for a name of open_clip's,
+    which are then not downloaded. `image_only`: the text encoder is left out, whatever its tokenizer is.
+
+    Raises SourceError if there is no such model, if weights are missing, if the edge has not the preprocessing that it
+    needs, or not the tokenizer.
     """
+    # Here, because both know this module; and loading open_clip takes seconds.
     folder = Path(name)
-    if not folder.is_dir() and not HUB_NAME.fullmatch(name):  # the hub would be asked for half a minute
-        raise SourceError(f"there is no folder {name}, and a hub name has the form owner/model")
-    try:
-        model, loaded = CLIPModel.from_pretrained(
-            name, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
-        )
-        sha256 = weights_sha256(name)
-        preprocessing = read_preprocessing(name, model.config.vision_config.image_size)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
-    if loaded["missing_keys"]:  # transformers would fill them with random numbers and go on
-        raise SourceError(f"{name} lacks weights of a CLIPModel: {', '.join(sorted(loaded['missing_keys'])[:3])} …")
-    vocabulary = model.config.text_config.vocab_size
-    if vocabulary != 49408:
-        raise SourceError(f"{name} has a vocabulary of {vocabulary} tokens; only CLIP's own of 49408 is supported.")
-    called = display_name or (folder.resolve().name if folder.is_dir() else name)
-    return Source(model.eval(), "huggingface", called, sha256, preprocessing)
+    if name.startswith(OPEN_CLIP) or ((folder / OPEN_CLIP_CONFIG).is_file() and not (folder / "config.json").is_file()):
+        from .source_open_clip import load_open_clip
+
+        return load_open_clip(name.removeprefix(OPEN_CLIP), display_name, checkpoint, image_only)
+    if checkpoint:
+        raise SourceError(f"--checkpoint is for a name of open_clip's, such as {OPEN_CLIP}ViT-B-32: {name} is none")
+    from .source_hugging_face import load_hugging_face
+
+    return load_hugging_face(name, display_name, image_only)
 
 
-def read_preprocessing(name: str, size: int) -> dict[str, Any]:
-    """Size, resize, interpolation, mean and std from `preprocessor_config.json`; CLIP's own where there is none.
-
-    `size` is what the image encoder takes. Raises ValueError for a preprocessing that the edge does not have.
-    """
-    path = cached_file(name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
-    config = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    resample = config.get("resample", 3)
-    if resample not in INTERPOLATIONS:
-        raise ValueError(f"preprocessor_config.json: resample is {resample}, supported are 2 and 3")
-    target = config.get("size", size)
-    squash = isinstance(target, dict) and "shortest_edge" not in target
-    sides = set(target.values()) if isinstance(target, dict) else {target}
-    if sides != {size}:
-        raise ValueError(f"preprocessor_config.json: images are resized to {target}, but the encoder takes {size}")
-    return {
-        "size": size,
-        "resize": "squash" if squash else "shortest",
-        "interpolation": INTERPOLATIONS[resample],
-        "mean": config.get("image_mean", CLIP_MEAN),
-        "std": config.get("image_std", CLIP_STD),
-    }
+def file_sha256(path: str | Path) -> str:
+    """Of a file as it lies on the disk."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_sha256(name: str) -> str:
-    """sha256 of the weight file as it lies on the disk (of the index, where the weights are in several files)."""
-    for file in WEIGHT_FILES:
-        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-        if path:
-            with open(path, "rb") as weights:
-                return hashlib.file_digest(weights, "sha256").hexdigest()
-    raise OSError(f"none of {', '.join(WEIGHT_FILES)} found")
+def tokenizer_error(name: str, needed: str) -> SourceError:
+    """For texts that need another tokenizer than CLIP's."""
+    return SourceError(
+        f"{name}: its texts need {needed}, and only CLIP's byte-pair encoding of 49408 tokens is supported. "
+        "With --image-only its image encoder is exported alone."
+    )

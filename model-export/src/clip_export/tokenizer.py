@@ -26,6 +26,8 @@ END_OF_TEXT = "<|endoftext|>"
 BYTES = 512
 """ids 0..255: the bytes in CLIP's order; 256..511: the same bytes at the end of a word"""
 MERGES = 48_894
+VOCABULARY = BYTES + MERGES + 2
+"""the last two: start of text, end of text"""
 
 
 def open_clip_tokenizer() -> SimpleTokenizer:

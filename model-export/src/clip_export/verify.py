@@ -60,7 +60,8 @@ def measure_quality(
     photo_lists: Sequence[PhotoList] = (),
     track: Track = silent,
 ) -> dict[str, Any]:
-    """The manifest's `quality`: {parity: {image, text}, accuracy: [per photo list]}.
+    """The manifest's `quality`: {parity: {image, text}, accuracy: [per photo list]}; without a text encoder neither
+    texts nor accuracy.
 
     A photo list is scored with the built-in set that holds all its labels; "int8" there is the bundle, whatever its
     runtime. Without photos the image encoders are compared on noise, and the result says so.
@@ -74,14 +75,14 @@ def measure_quality(
     reference = [float_image_encoder(source, track)(pixels) for pixels in pixel_sets]
     by_stage = {stage: [encode(pixels) for pixels in pixel_sets] for stage, encode in stages.items()}
     joined = {stage: np.concatenate(rows) for stage, rows in by_stage.items()}
+    images = {"on": on, **parity(np.concatenate(reference), joined)}
+    if manifest["text"] is None:
+        return {"parity": {"image": images}, "accuracy": []}
     encode_float = float_text_encoder(source, track)
     scored = [Measured(*parts) for parts in zip(photo_lists, reference, by_stage[made], strict=False)]
     return {
-        "parity": {
-            "image": {"on": on, **parity(np.concatenate(reference), joined)},
-            "text": text_parity(folder, manifest, source, graphs, label_sets, track),
-        },
-        "accuracy": [photo_accuracy(item, label_sets, encode_float, source.logit_scale) for item in scored],
+        "parity": {"image": images, "text": text_parity(folder, manifest, source, graphs, label_sets, track)},
+        "accuracy": [photo_accuracy(item, label_sets, encode_float, source) for item in scored],
     }
 
 
@@ -96,7 +97,7 @@ def text_parity(
     """Text encoders compared on every prompt of the built-in sets and a few ordinary texts."""
     prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
-    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.context_length, track)} if graphs else {}
+    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.text.context_length, track)} if graphs else {}
     stages[BUNDLE_STAGE[manifest["text"]["runtime"]]] = bundle_text_encoder(folder, manifest, track)
     reference = float_text_encoder(source, track)(texts)
     return parity(reference, {stage: encode(texts) for stage, encode in stages.items()})
@@ -112,15 +113,16 @@ def parity(reference: np.ndarray, stages: dict[str, np.ndarray]) -> dict[str, An
 
 
 def photo_accuracy(
-    measured: Measured, label_sets: Sequence[LabelSet], encode_float: EncodeTexts, logit_scale: float
+    measured: Measured, label_sets: Sequence[LabelSet], encode_float: EncodeTexts, source: Source
 ) -> dict[str, Any]:
     """Float images with float texts, and the bundle's images with its built-in set, same labels and templates."""
     truth = measured.photos.labels
     for made in label_sets:
         if set(truth) <= set(made.labels):
             texts = embed_labels(made.labels, made.templates, encode_float)
-            in_float = zero_shot_accuracy(measured.reference, texts, logit_scale, made.labels, truth)
-            in_int8 = zero_shot_accuracy(measured.int8, made.embeddings, logit_scale, made.labels, truth)
+            scale, bias = source.logit_scale, source.logit_bias
+            in_float = zero_shot_accuracy(measured.reference, texts, scale, made.labels, truth, bias)
+            in_int8 = zero_shot_accuracy(measured.int8, made.embeddings, scale, made.labels, truth, bias)
             facts = {"photos": measured.photos.name, "count": len(truth), "labelSet": made.name}
             return {**facts, "float": in_float.rounded(), "int8": in_int8.rounded()}
     raise ToleranceError(f"no built-in label set has all labels of {measured.photos.name}")

@@ -16,6 +16,7 @@ from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine
 from .jpeg_images import jpeg_images
+from .open_clip_bundle import ID, TEXTS, write_open_clip_bundle
 from .photos import cc0_photos
 from .pixels import golden_pixels, golden_resizes
 from .png_images import png_images
@@ -83,6 +84,12 @@ def write_engine(out: Path) -> None:
     write_json(out / "engine.json", {"cases": [case.entry for case in golden]})
 
 
+def write_bundle(samples: Path, out: Path) -> None:
+    photos = sample_photos(samples)
+    save_file(write_open_clip_bundle(photos, out / "models" / ID), out / "open-clip.safetensors")
+    write_json(out / "open-clip.json", {"images": [photo.name for photo in photos], "texts": TEXTS})
+
+
 def sample_photos(samples: Path) -> list[Path]:
     return sorted(path for path in samples.iterdir() if path.suffix in PHOTOS)
 
@@ -101,6 +108,7 @@ def write_golden(model_dir: Path, out: Path, samples: Path, fixtures: Path, prog
         "tokens": lambda: write_json(out / "tokens.json", golden_tokens(context_length=77)),
         "embeddings": lambda: write_embeddings(model_dir, samples, out),
         "engine": lambda: write_engine(out),
+        "bundle": lambda: write_bundle(samples, out),
     }
     task = progress.add_task("golden files", total=len(steps)) if progress else None
     for name, step in steps.items():

@@ -1,0 +1,71 @@
+"""Small models of open_clip with random weights, saved as open_clip saves them for the hub."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from open_clip import CLIP, CustomTextCLIP, set_model_preprocess_cfg
+from open_clip.push_to_hf_hub import save_config_for_hf
+from safetensors.torch import save_file
+
+from .random_open_clip import CASES
+from .random_weights import fill
+
+WEIGHTS = "open_clip_model.safetensors"
+
+Config = dict[str, Any]
+
+TEXT: Config = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
+PLAIN: Config = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
+    "text_cfg": TEXT,
+    "quick_gelu": True,
+}
+"""as OpenAI's"""
+SIGLIP: Config = {
+    "embed_dim": 32,
+    "vision_cfg": next(case.image for case in CASES if case.name == "open-clip-siglip"),
+    "text_cfg": {
+        **TEXT,
+        "context_length": 20,
+        "width": 8,
+        "heads": 1,
+        "no_causal_mask": True,
+        "proj_bias": True,
+        "pool_type": "last",
+        "norm_kwargs": {"eps": 1e-6},
+        "act_kwargs": {"approximate": "tanh"},
+    },
+    "custom_text": True,
+    "init_logit_bias": -10,
+}
+"""as SigLIP, but for CLIP's tokenizer"""
+
+PREPARED: Config = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
+SQUASHED: Config = {
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bilinear",
+    "resize_mode": "squash",
+}
+
+
+def random_model(config: Config) -> CLIP | CustomTextCLIP:
+    """The same weights every time."""
+    options = copy.deepcopy(config)
+    make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
+    return fill(make(**options).eval(), np.random.default_rng(0))
+
+
+def save_open_clip(folder: Path, config: Config = PLAIN, preprocess: Config = PREPARED) -> Path:
+    """`open_clip_config.json` and the weights, as open_clip's `save_for_hf` writes them, without a tokenizer."""
+    folder.mkdir(parents=True)
+    model = random_model(config)
+    set_model_preprocess_cfg(model, preprocess)
+    save_config_for_hf(model, folder / "open_clip_config.json", config)
+    save_file(model.state_dict(), folder / WEIGHTS)
+    return folder

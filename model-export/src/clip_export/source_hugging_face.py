@@ -1,0 +1,168 @@
+"""Hugging Face's checkpoints: `CLIPModel`, and of `SiglipModel` (SigLIP, SigLIP 2 of one resolution) the images."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CLIPModel, SiglipModel
+from transformers.utils import cached_file
+
+from . import engine_architecture, engine_siglip, engine_weights
+from .graphs import ImageGraph, TextGraph
+from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, tokenizer_error
+from .tokenizer import VOCABULARY
+
+CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
+CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
+RESAMPLING = {2: "bilinear", 3: "bicubic"}
+"""PIL's numbers, as `preprocessor_config.json` has them"""
+STEPS = ("do_resize", "do_rescale", "do_normalize", "do_center_crop")
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+MODELS = {"clip": CLIPModel, "siglip": SiglipModel}
+"""`model_type` of a `config.json` -> what loads it"""
+
+
+def load_hugging_face(name: str, display_name: str | None = None, image_only: bool = False) -> Source:
+    """From a folder, or by its name on the hub.
+
+    Attention is computed in its plain ("eager") form, which is the one that the ONNX exporter can follow.
+    Raises SourceError as load_source.
+    """
+    folder = Path(name)
+    if not folder.is_dir() and not HUB_NAME.fullmatch(name):  # the hub would be asked for half a minute
+        raise SourceError(
+            f"there is no folder {name}, and a hub name has the form owner/model (open_clip's are open_clip:NAME/TAG)"
+        )
+    try:
+        model, preprocessing = _load(name)
+        sha256 = weights_sha256(name)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
+    called = display_name or (folder.resolve().name if folder.is_dir() else name)
+    if isinstance(model, SiglipModel):
+        if not image_only:
+            raise tokenizer_error(name, "SigLIP's SentencePiece tokenizer")
+        return _siglip(model, called, sha256, preprocessing)
+    vocabulary = model.config.text_config.vocab_size
+    if vocabulary != VOCABULARY and not image_only:
+        raise tokenizer_error(name, f"a vocabulary of {vocabulary} tokens")
+    return _clip(model, called, sha256, preprocessing, image_only)
+
+
+def _load(name: str) -> tuple[CLIPModel | SiglipModel, dict[str, Any]]:
+    config = json.loads(Path(cached_file(name, "config.json")).read_text(encoding="utf-8"))
+    kind = config.get("model_type", "clip")
+    if kind not in MODELS:
+        raise SourceError(f"{name} is a model of the type {kind!r}; supported are {', '.join(MODELS)}")
+    model, loaded = MODELS[kind].from_pretrained(
+        name, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
+    )
+    if loaded["missing_keys"]:  # transformers would fill them with random numbers and go on
+        few = ", ".join(sorted(loaded["missing_keys"])[:3])
+        raise SourceError(f"{name} lacks weights of a {MODELS[kind].__name__}: {few} …")
+    defaults = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD, "resample": 3} if kind == "clip" else {}
+    return model.eval(), read_preprocessing(name, model.config.vision_config.image_size, defaults)
+
+
+def _clip(model: CLIPModel, name: str, sha256: str, preprocessing: dict[str, Any], image_only: bool) -> Source:
+    config = model.config
+    image = SourceEncoder(
+        ImageGraph(model).eval(),
+        partial(engine_architecture.image_architecture, config),
+        partial(engine_weights.image_tensors, model),
+    )
+    text = SourceEncoder(
+        TextGraph(model).eval(),
+        partial(engine_architecture.text_architecture, config),
+        partial(engine_weights.text_tensors, model),
+    )
+    return Source(
+        kind="huggingface",
+        name=name,
+        sha256=sha256,
+        preprocessing=preprocessing,
+        embedding_dim=config.projection_dim,
+        logit_scale=float(model.logit_scale.detach().exp()),
+        logit_bias=None,
+        image=image,
+        text=None if image_only else SourceText(text, config.text_config.max_position_embeddings),
+        model=model,
+    )
+
+
+def _siglip(model: SiglipModel, name: str, sha256: str, preprocessing: dict[str, Any]) -> Source:
+    def embed_images(pixels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(model.vision_model(pixel_values=pixels).pooler_output, dim=-1)
+
+    return Source(
+        kind="huggingface",
+        name=name,
+        sha256=sha256,
+        preprocessing=preprocessing,
+        embedding_dim=model.config.vision_config.hidden_size,
+        logit_scale=float(model.logit_scale.detach().exp()),
+        logit_bias=float(model.logit_bias.detach()),
+        image=SourceEncoder(
+            embed_images, partial(engine_siglip.image_architecture, model), partial(engine_siglip.image_tensors, model)
+        ),
+        text=None,
+        model=model,
+    )
+
+
+def read_preprocessing(name: str, size: int, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The manifest's size, resize, interpolation, mean and std from the image processor's file, or from `defaults`.
+
+    `size` is what the image encoder takes. Raises ValueError for a preprocessing that the edge does not have, and for
+    one that is not stated.
+    """
+    file, stated = image_processor(name)
+    config = {**defaults, **stated}
+    missing = [key for key in ("image_mean", "image_std", "resample") if key not in config]
+    if missing:
+        raise ValueError(f"{file}: {missing[0]} is missing")
+    if config["resample"] not in RESAMPLING:
+        raise ValueError(f"{file}: resample is {config['resample']}, supported are 2 and 3")
+    target = config.get("size", size)
+    squash = isinstance(target, dict) and "shortest_edge" not in target
+    sides = set(target.values()) if isinstance(target, dict) else {target}
+    if sides != {size}:
+        raise ValueError(f"{file}: images are resized to {target}, but the encoder takes {size}")
+    for step in STEPS[: 3 if squash else 4]:  # there is nothing to crop of a square
+        if config.get(step, True) is False:
+            raise ValueError(f"{file}: {step} is false, the edge does it always")
+    return {
+        "size": size,
+        "resize": "squash" if squash else "shortest",
+        "interpolation": RESAMPLING[config["resample"]],
+        "mean": config["image_mean"],
+        "std": config["image_std"],
+    }
+
+
+def image_processor(name: str) -> tuple[str, dict[str, Any]]:
+    """The file that transformers reads its image processor from, and what it says; nothing if there is none."""
+    for file in ("processor_config.json", "preprocessor_config.json"):
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+        config = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        if file == "processor_config.json":
+            config = config.get("image_processor", {})  # where a processor of transformers 5 was saved as a whole
+        if config:
+            break
+    return file, config
+
+
+def weights_sha256(name: str) -> str:
+    """sha256 of the weight file as it lies on the disk (of the index, where the weights are in several files)."""
+    for file in WEIGHT_FILES:
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+        if path:
+            return file_sha256(path)
+    raise OSError(f"none of {', '.join(WEIGHT_FILES)} found")
