@@ -242,7 +242,7 @@ def test_export_calibrated(checkpoint: Path, texts: dict[str, Path], pictures: P
     result = run("export", checkpoint, "--id", "x", "--out", out, "--calibrate", pictures, *sets)
     assert result.exit_code == 0, result.output
     manifest = read_manifest(out)
-    for tower, apart in (("image", "20 images kept apart"), ("text", "texts kept apart")):
+    for tower, apart in (("image", "10 images kept apart"), ("text", "texts kept apart")):
         fast = manifest[tower]["architecture"]["fast"]
         assert fast
         (line,) = [row for row in result.output.splitlines() if row.startswith(f"{tower} encoder: {len(fast)} of 8 ")]

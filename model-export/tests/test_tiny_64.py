@@ -106,7 +106,8 @@ def test_what_was_measured_is_within_the_tolerance(manifest: dict[str, Any]) -> 
 
 
 def test_engine_weights_cost_next_to_nothing(manifest: dict[str, Any]) -> None:
-    for tower, worst in (("image", 0.9995), ("text", 0.999)):
+    # the image encoder's worst is of 3,000 photos; of the 500 that the bench takes it is 0.99965
+    for tower, worst in (("image", 0.9994), ("text", 0.9995)):
         measured = manifest["quality"]["parity"][tower]["engineWeights"]
         assert measured["cosineMean"] >= 0.9999
         assert measured["cosineWorst"] >= worst
