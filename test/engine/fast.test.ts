@@ -2,19 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { KernelBuild } from '../../src/engine/kernels.ts';
 import { groupsOf } from '../../src/engine/tensors.ts';
-import { createWorkbench, normal, weights } from './workbench.ts';
+import { createWorkbench, normal, type Product, weights } from './workbench.ts';
 
-interface Product {
-  rows: number;
-  inputs: number;
-  outputs: number;
-  /** [rows, inputs] */
-  x: Float32Array;
-  /** [outputs, inputs] */
-  w: Int8Array;
-  /** [outputs] each */
-  scale: Float32Array;
-  bias: Float32Array;
+interface FastProduct extends Product {
   /** the code of 0 */
   zero: 0 | 64;
 }
@@ -23,7 +13,7 @@ const GROUP = 128;
 const BUILDS: KernelBuild[] = ['relaxed', 'plain'];
 
 /** [outputs, inputs] → [outputs / 8][inputs / 4][8][4], as the exporter packs. */
-function pack({ inputs, outputs, w }: Product): Int8Array {
+function pack({ inputs, outputs, w }: FastProduct): Int8Array {
   const panels = new Int8Array(outputs * inputs);
   for (let n = 0; n < outputs; n++) {
     for (let k = 0; k < inputs; k++) {
@@ -34,7 +24,7 @@ function pack({ inputs, outputs, w }: Product): Int8Array {
 }
 
 /** [groups, outputs] */
-function startsOf({ inputs, outputs, w, zero }: Product): Int32Array {
+function startsOf({ inputs, outputs, w, zero }: FastProduct): Int32Array {
   const starts = new Int32Array(groupsOf(inputs) * outputs);
   for (let n = 0; n < outputs; n++) {
     for (let k = 0; k < inputs; k++) starts[Math.floor(k / GROUP) * outputs + n] -= zero * w[n * inputs + k];
@@ -43,7 +33,7 @@ function startsOf({ inputs, outputs, w, zero }: Product): Int32Array {
 }
 
 /** @returns [rows, outputs]; `y` is what was there before */
-function run(product: Product, build: KernelBuild, y?: Float32Array): Float32Array {
+function run(product: FastProduct, build: KernelBuild, y?: Float32Array): Float32Array {
   const { kernels, put, take, floats } = createWorkbench(build);
   const { rows, inputs, outputs, x, scale, bias, zero } = product;
   const blocks = Math.ceil(rows / 4);
@@ -60,7 +50,7 @@ function run(product: Product, build: KernelBuild, y?: Float32Array): Float32Arr
 }
 
 /** What each group of each row is rounded to: whole numbers times the group's scale. */
-function rounded({ rows, inputs, x, zero }: Product): { codes: number[]; scales: number[] } {
+function rounded({ rows, inputs, x, zero }: FastProduct): { codes: number[]; scales: number[] } {
   const [codes, scales] = [new Array<number>(rows * inputs), new Array<number>(rows * inputs)];
   for (let row = 0; row < rows; row++) {
     for (let first = 0; first < inputs; first += GROUP) {
@@ -86,7 +76,7 @@ function roundEven(x: number): number {
  * The product of the codes. A value may lie so near the middle of two codes that float32 and float64 differ by one, so
  * one code of a row may be off.
  */
-function expectProduct(product: Product, found: Float32Array): void {
+function expectProduct(product: FastProduct, found: Float32Array): void {
   const { rows, inputs, outputs, w, scale, bias } = product;
   const { codes, scales } = rounded(product);
   for (let i = 0; i < rows * outputs; i++) {
@@ -104,7 +94,7 @@ function expectProduct(product: Product, found: Float32Array): void {
   }
 }
 
-const randomProduct = (rows: number, inputs: number, outputs: number, zero: 0 | 64 = 64): Product => ({
+const randomProduct = (rows: number, inputs: number, outputs: number, zero: 0 | 64 = 64): FastProduct => ({
   rows,
   inputs,
   outputs,
@@ -172,12 +162,12 @@ describe.each(BUILDS)('the largest sums fit, build %s', (build) => {
 });
 
 describe.each(BUILDS)('rows that are no ordinary ones, build %s', (build) => {
-  const product = (values: number[], zero: 0 | 64 = 64): Product => {
+  const product = (values: number[], zero: 0 | 64 = 64): FastProduct => {
     const x = normal(3 * 16, 1).map(Math.abs);
     x.set(values, 16);
     return { ...randomProduct(3, 16, 8, zero), x };
   };
-  const expectIt = (p: Product) => expectProduct(p, run(p, build));
+  const expectIt = (p: FastProduct) => expectProduct(p, run(p, build));
 
   it('of zeros', () => expectIt(product(Array(16).fill(0))));
   it('of numbers too small to be inverted', () => expectIt(product(Array(16).fill(1e-40))));

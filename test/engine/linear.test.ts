@@ -1,20 +1,7 @@
 /** The integer product against a plain one, on awkward shapes and at the bound of int32. */
 import { describe, expect, it } from 'vitest';
 import { padInputs } from '../../src/engine/tensors.ts';
-import { createWorkbench, normal, weights } from './workbench.ts';
-
-interface Product {
-  rows: number;
-  inputs: number;
-  outputs: number;
-  /** [rows, inputs] */
-  x: Float32Array;
-  /** [outputs, inputs] */
-  w: Int8Array;
-  /** [outputs] each */
-  scale: Float32Array;
-  bias: Float32Array;
-}
+import { createWorkbench, normal, type Product, weights } from './workbench.ts';
 
 /** [outputs, inputs] → [outputs / 8][padded / 2][8][2], as the exporter packs. */
 function pack({ inputs, outputs, w }: Product): Int8Array {

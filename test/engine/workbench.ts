@@ -33,6 +33,20 @@ export function createWorkbench(build: KernelBuild = 'relaxed') {
   };
 }
 
+/** y = x · Wᵀ + bias: what a kernel is given, before it is packed. */
+export interface Product {
+  rows: number;
+  inputs: number;
+  outputs: number;
+  /** [rows, inputs] */
+  x: Float32Array;
+  /** [outputs, inputs] */
+  w: Int8Array;
+  /** [outputs] each */
+  scale: Float32Array;
+  bias: Float32Array;
+}
+
 /** Normally distributed (Box and Muller 1958). */
 export function normal(count: number, seed: number): Float32Array {
   const random = createRandom(seed);

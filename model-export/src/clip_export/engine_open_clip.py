@@ -18,8 +18,7 @@ from torch import nn
 from . import engine_timm
 from .engine_architecture import ArchitectureError, patch_size, transformer_architecture
 from .engine_layers import Layer, Mlp, activation_of, attention, eps_of, scaled
-from .engine_weights import Tensors, array, layer_tensors, linear, norm
-from .quantise import quantise_rows
+from .engine_weights import Tensors, array, layer_tensors, linear, norm, token_tensors
 
 OpenClip = CLIP | CustomTextCLIP
 
@@ -128,10 +127,8 @@ def text_architecture(model: OpenClip) -> dict[str, Any]:
 def text_tensors(model: OpenClip) -> Tensors:
     """As engine_weights.text_tensors, by the architecture."""
     text = text_tower(model)
-    values, scales = quantise_rows(array(text.token_embedding.weight))
     return {
-        "tokens.weight": values,
-        "tokens.scale": scales[:, 0],
+        **token_tensors(text.token_embedding),
         "positions": array(text.positional_embedding),
         **layer_tensors(layers(text.transformer)),
         **norm("post_norm", text.ln_final),

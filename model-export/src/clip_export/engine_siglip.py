@@ -14,8 +14,7 @@ from torch import nn
 from transformers import SiglipModel
 
 from .engine_architecture import ArchitectureError, config_architecture, patch_size
-from .engine_weights import Tensors, array, layer_tensors, linear, norm
-from .quantise import quantise_rows
+from .engine_weights import Tensors, array, layer_tensors, linear, norm, token_tensors
 
 
 def image_architecture(model: SiglipModel) -> dict[str, Any]:
@@ -55,10 +54,8 @@ def image_tensors(model: SiglipModel) -> Tensors:
 def text_tensors(model: SiglipModel) -> Tensors:
     """As engine_weights.text_tensors, `projection` with a bias."""
     tower = model.text_model
-    values, scales = quantise_rows(array(tower.embeddings.token_embedding.weight))
     return {
-        "tokens.weight": values,
-        "tokens.scale": scales[:, 0],
+        **token_tensors(tower.embeddings.token_embedding),
         "positions": array(tower.embeddings.position_embedding.weight),
         **layer_tensors(tower.encoder.layers),
         **norm("post_norm", tower.final_layer_norm),

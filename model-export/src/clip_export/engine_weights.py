@@ -56,15 +56,19 @@ def text_tensors(model: CLIPModel) -> Tensors:
     values), `positions` F32 [C, D], the layers, `post_norm`, `projection`.
     """
     tower = model.text_model
-    values, scales = quantise_rows(array(tower.embeddings.token_embedding.weight))
     return {
-        "tokens.weight": values,
-        "tokens.scale": scales[:, 0],
+        **token_tensors(tower.embeddings.token_embedding),
         "positions": array(tower.embeddings.position_embedding.weight),
         **layer_tensors(tower.encoder.layers),
         **norm("post_norm", tower.final_layer_norm),
         **linear("projection", array(model.text_projection.weight)),
     }
+
+
+def token_tensors(table: nn.Embedding) -> Tensors:
+    """`tokens.weight` I8 [V, D] and `tokens.scale` F32 [V]."""
+    values, scales = quantise_rows(array(table.weight))
+    return {"tokens.weight": values, "tokens.scale": scales[:, 0]}
 
 
 def layer_tensors(layers: Iterable[nn.Module]) -> Tensors:
