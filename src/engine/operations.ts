@@ -99,7 +99,7 @@ export function createOperations(
     layerNorm: (x: Matrix, { weight, bias }: Norm, y: Matrix) =>
       kernels.layerNorm(x.at, x.stride, x.rows, x.columns, weight, bias, layerNormEps, y.at, y.stride),
     /** In place. @param factors the address of [columns], or 0: assembly/activation.ts */
-    activate: (x: Matrix, factors = 0) => {
+    activate: (x: Matrix, factors: number) => {
       for (let row = 0; row < x.rows; row++) activate(x.at + row * x.stride, x.columns, factors);
     },
   };

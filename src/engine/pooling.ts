@@ -3,7 +3,7 @@ import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } fro
 import type { Buffers } from './buffers.ts';
 import type { Kernels } from './kernels.ts';
 import { columnsOf, type Matrix, type Operations, rowsOf } from './operations.ts';
-import { createAttention } from './transformer.ts';
+import { createAttention, createMlp } from './transformer.ts';
 import type { Weights } from './weights.ts';
 
 export type Pooling = ImageArchitecture['pooling'] | TextArchitecture['pooling'];
@@ -54,22 +54,25 @@ function moveMeansToFront(x: Matrix, sequences: number, memory: ArrayBufferLike)
  *   y + fc2(activation(fc1(norm(y))))
  */
 function createAttentionPool({ kernels, operations, buffers, weights, shape }: Parts) {
-  const { linear, addLinear, layerNorm, activate } = operations;
+  const { linear, layerNorm } = operations;
   const { width, mlp } = shape;
   const postNorm = weights.norm('post_norm');
   const kv = weights.linear('pool.kv', 2 * width, width);
   const out = weights.linear('pool.out', width, width);
-  const norm = weights.norm('pool.norm');
-  const fc1 = weights.linear('pool.fc1', mlp, width);
-  const fc2 = weights.linear('pool.fc2', width, mlp);
+  const head = {
+    norm2: weights.norm('pool.norm'),
+    fc1: weights.linear('pool.fc1', mlp, width),
+    factor: 0, // its products are exact
+    fc2: weights.linear('pool.fc2', width, mlp),
+  };
   // a stride of 0: attention takes queries by fours, and finds this one four times
   const queries: Matrix = { at: weights.at('pool.query'), rows: 1, columns: width, stride: 0 };
   const attention = createAttention(kernels, shape, buffers);
+  const runMlp = createMlp(operations, shape, buffers);
 
   return (x: Matrix, sequences: number): Matrix => {
     const keysValues = columnsOf(rowsOf(buffers.qkv, 0, x.rows), width, 2 * width);
-    const [y, normed, attended] = [x, buffers.normed, buffers.attended].map((m) => rowsOf(m, 0, sequences));
-    const hidden: Matrix = { at: buffers.wide, rows: sequences, columns: mlp, stride: 4 * mlp };
+    const [y, attended] = [x, buffers.attended].map((m) => rowsOf(m, 0, sequences));
     const tokens = x.rows / sequences;
     layerNorm(x, postNorm, x);
     linear(x, kv, keysValues);
@@ -78,10 +81,7 @@ function createAttentionPool({ kernels, operations, buffers, weights, shape }: P
       attention(own, rowsOf(attended, i, 1));
     }
     linear(attended, out, y);
-    layerNorm(y, norm, normed);
-    linear(normed, fc1, hidden);
-    activate(hidden);
-    addLinear(hidden, fc2, y);
+    runMlp(head, y);
     return y;
   };
 }

@@ -88,17 +88,34 @@ export function createAttention(
   };
 }
 
+/** @returns a function: x += fc2(activation(fc1(norm2(x)))), of the first rows of a batch */
+export function createMlp(
+  { linear, addLinear, layerNorm, activate }: Operations,
+  { mlp }: TransformerArchitecture,
+  { normed, wide }: Buffers,
+) {
+  return ({ norm2, fc1, factor, fc2 }: Pick<Block, 'norm2' | 'fc1' | 'factor' | 'fc2'>, x: Matrix): void => {
+    const inputs = rowsOf(normed, 0, x.rows);
+    const hidden: Matrix = { at: wide, rows: x.rows, columns: mlp, stride: mlp * 4 };
+    layerNorm(x, norm2, inputs);
+    linear(inputs, fc1, hidden);
+    activate(hidden, factor);
+    addLinear(hidden, fc2, x);
+  };
+}
+
 export function createTransformer(
   { kernels, operations }: { kernels: Kernels; operations: Operations },
   shape: TransformerShape,
   { buffers, blocks }: { buffers: Buffers; blocks: readonly Block[] },
 ) {
-  const { linear, addLinear, layerNorm, activate } = operations;
-  const { width, mlp, causal } = shape;
+  const { linear, addLinear, layerNorm } = operations;
+  const { width, causal } = shape;
   const { x, normed, qkv, attended } = buffers;
   const queries = columnsOf(qkv, 0, width);
   const keysValues = columnsOf(qkv, width, 2 * width);
   const attention = createAttention(kernels, shape, buffers);
+  const runMlp = createMlp(operations, shape, buffers);
   const memory = new Uint8Array(kernels.memory.buffer);
 
   /** The keys and values of a sequence's tokens, together with those that it has from the sequence before. */
@@ -124,14 +141,10 @@ export function createTransformer(
   }
 
   /** What follows attention, of the first `rows` of x. */
-  function finishBlock({ out, norm2, fc1, factor, fc2 }: Block, rows: number): void {
-    const of = (m: Matrix) => rowsOf(m, 0, rows);
-    const hidden: Matrix = { at: buffers.wide, rows, columns: mlp, stride: mlp * 4 };
-    addLinear(of(attended), out, of(x));
-    layerNorm(of(x), norm2, of(normed));
-    linear(of(normed), fc1, hidden);
-    activate(hidden, factor);
-    addLinear(hidden, fc2, of(x));
+  function finishBlock(block: Block, rows: number): void {
+    const own = rowsOf(x, 0, rows);
+    addLinear(rowsOf(attended, 0, rows), block.out, own);
+    runMlp(block, own);
   }
 
   function runBlock(i: number, segments: readonly Segment[], rows: number): void {

@@ -11,6 +11,7 @@
  * 258 · 127 = 32766; `checkFast` refuses a model in which they sum to more, or a start is another. In int32, 128 inputs
  * sum to less than 128 · 127 · 128 < 2²¹, and the sum starts within ±64 · 128 · 128 = 2²⁰.
  */
+import { finish, scaled } from './linear';
 import { rowFactor, storeColumns } from './quantise';
 import { codes16, dot8, pair0, pair1, pair2, pair3, widen } from './simd';
 
@@ -48,12 +49,6 @@ export function quantiseFast(
     }
     x += stride * 4;
   }
-}
-
-/** 4 columns of a row of a tile: the groups' sums, scaled, · the columns' scales + bias, added to y if asked. */
-function finish(y: usize, sums: v128, columnScales: v128, bias: v128, add: bool): void {
-  const a = f32x4.add(f32x4.mul(sums, columnScales), bias);
-  v128.store(y, add ? f32x4.add(a, v128.load(y)) : a);
 }
 
 /**
@@ -106,17 +101,17 @@ function fastPanel(
         x += 32;
       }
       let scale = v128.load32_splat(scales);
-      ya0 = scaled(ya0, a0, scale);
-      ya1 = scaled(ya1, a1, scale);
+      ya0 = f32x4.add(ya0, scaled(a0, scale));
+      ya1 = f32x4.add(ya1, scaled(a1, scale));
       scale = v128.load32_splat(scales, 4);
-      yb0 = scaled(yb0, b0, scale);
-      yb1 = scaled(yb1, b1, scale);
+      yb0 = f32x4.add(yb0, scaled(b0, scale));
+      yb1 = f32x4.add(yb1, scaled(b1, scale));
       scale = v128.load32_splat(scales, 8);
-      yc0 = scaled(yc0, c0, scale);
-      yc1 = scaled(yc1, c1, scale);
+      yc0 = f32x4.add(yc0, scaled(c0, scale));
+      yc1 = f32x4.add(yc1, scaled(c1, scale));
       scale = v128.load32_splat(scales, 12);
-      yd0 = scaled(yd0, d0, scale);
-      yd1 = scaled(yd1, d1, scale);
+      yd0 = f32x4.add(yd0, scaled(d0, scale));
+      yd1 = f32x4.add(yd1, scaled(d1, scale));
       scales += 16;
       start += startStride;
     }
@@ -136,11 +131,6 @@ function fastPanel(
   }
 }
 
-/** y + a group's sums · the row's scale */
-function scaled(y: v128, sums: v128, scale: v128): v128 {
-  return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), scale));
-}
-
 /** The same for the first row of a block alone; the operations and their order are those above, so that y is the same. */
 function fastRow(
   x: usize, scales: usize, inputs: i32, weights: usize, start: usize, startStride: usize,
@@ -157,8 +147,8 @@ function fastRow(
       x += 32;
     }
     const scale = v128.load32_splat(scales);
-    low = scaled(low, a0, scale);
-    high = scaled(high, a1, scale);
+    low = f32x4.add(low, scaled(a0, scale));
+    high = f32x4.add(high, scaled(a1, scale));
     scales += 16;
     start += startStride;
   }

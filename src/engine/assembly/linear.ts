@@ -15,9 +15,14 @@ function highHalf<W>(at: usize): v128 {
   return sizeof<W>() === 1 ? i16x8.extend_high_i8x16_s(v128.load(at)) : v128.load(at, 16);
 }
 
-/** 4 columns of a row of a tile: (sums · the row's scale) · the columns' scales + bias, added to y if asked. */
-function finish(y: usize, sums: v128, scale: v128, columnScales: v128, bias: v128, add: bool): void {
-  const a = f32x4.add(f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), scale), columnScales), bias);
+/** Integer sums · the row's scale */
+export function scaled(sums: v128, scale: v128): v128 {
+  return f32x4.mul(f32x4.convert_i32x4_s(sums), scale);
+}
+
+/** 4 columns of a row of a tile: scaled sums · the columns' scales + bias, added to y if asked. */
+export function finish(y: usize, sums: v128, columnScales: v128, bias: v128, add: bool): void {
+  const a = f32x4.add(f32x4.mul(sums, columnScales), bias);
   v128.store(y, add ? f32x4.add(a, v128.load(y)) : a);
 }
 
@@ -60,16 +65,16 @@ export function panel<W>(
     const scaleD = v128.load32_splat(scales, 12);
     let factor = v128.load(columnScales);
     let offset = v128.load(bias);
-    finish(y, a0, scaleA, factor, offset, add);
-    finish(y + stride, b0, scaleB, factor, offset, add);
-    finish(y + stride * 2, c0, scaleC, factor, offset, add);
-    finish(y + stride * 3, d0, scaleD, factor, offset, add);
+    finish(y, scaled(a0, scaleA), factor, offset, add);
+    finish(y + stride, scaled(b0, scaleB), factor, offset, add);
+    finish(y + stride * 2, scaled(c0, scaleC), factor, offset, add);
+    finish(y + stride * 3, scaled(d0, scaleD), factor, offset, add);
     factor = v128.load(columnScales, 16);
     offset = v128.load(bias, 16);
-    finish(y + 16, a1, scaleA, factor, offset, add);
-    finish(y + stride + 16, b1, scaleB, factor, offset, add);
-    finish(y + stride * 2 + 16, c1, scaleC, factor, offset, add);
-    finish(y + stride * 3 + 16, d1, scaleD, factor, offset, add);
+    finish(y + 16, scaled(a1, scaleA), factor, offset, add);
+    finish(y + stride + 16, scaled(b1, scaleB), factor, offset, add);
+    finish(y + stride * 2 + 16, scaled(c1, scaleC), factor, offset, add);
+    finish(y + stride * 3 + 16, scaled(d1, scaleD), factor, offset, add);
     y += stride * 4;
     scales += 16;
   }
@@ -88,8 +93,8 @@ function rowPanel(
     x += 16;
   }
   const rowScale = v128.load32_splat(scale);
-  finish(y, low, rowScale, v128.load(columnScales), v128.load(bias), add);
-  finish(y + 16, high, rowScale, v128.load(columnScales, 16), v128.load(bias, 16), add);
+  finish(y, scaled(low, rowScale), v128.load(columnScales), v128.load(bias), add);
+  finish(y + 16, scaled(high, rowScale), v128.load(columnScales, 16), v128.load(bias, 16), add);
 }
 
 /**
