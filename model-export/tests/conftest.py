@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from clip_export.bundle import BundleFacts, LabelTexts, write_bundle
 from clip_export.bundle_encoders import FloatGraphs, write_float_graphs
-from clip_export.source import Source, load_source
+from clip_export.sources.source import Source, load_source
 
 SIZE = 32
 WIDTH = 32

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clip_export.engine_calibration import (
+from clip_export.engine.calibration import (
     Calibrated,
     Goal,
     all_fast,
@@ -20,9 +20,9 @@ from clip_export.engine_calibration import (
     sensitivities,
     share_of_tokens,
 )
-from clip_export.engine_reference import EngineEncoder, PackedLinears, float_encoder
-from clip_export.engine_samples import CalibrationData, Samples, image_samples, text_samples, watching
-from clip_export.engine_weights import Tower
+from clip_export.engine.reference import EngineEncoder, PackedLinears, float_encoder
+from clip_export.engine.samples import CalibrationData, Samples, image_samples, text_samples, watching
+from clip_export.engine.weights import Tower
 from clip_export.golden.engine import MODELS
 from clip_export.golden.engine_model import END, START
 from clip_export.golden.random_clip import Case, random_clip, tower

@@ -20,10 +20,11 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 from transformers import SiglipConfig, SiglipModel
 
-from clip_export import engine_open_clip, engine_siglip
-from clip_export.engine_architecture import ArchitectureError, sees_padding
-from clip_export.engine_layers import activation_of
-from clip_export.engine_weights import Tensors
+from clip_export.engine import open_clip as engine_open_clip
+from clip_export.engine import siglip as engine_siglip
+from clip_export.engine.architecture import ArchitectureError, sees_padding
+from clip_export.engine.layers import activation_of
+from clip_export.engine.weights import Tensors
 from clip_export.golden import random_open_clip
 from clip_export.golden.random_weights import fill
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from clip_export.engine_calibration import Observed, block_linears, observe, sensitivities
-from clip_export.engine_folding import FLOOR, Range, fold
-from clip_export.engine_linear import GROUP
-from clip_export.engine_reference import ACTIVATIONS, float_encoder
-from clip_export.engine_samples import Samples, image_samples, text_samples, watching
-from clip_export.engine_weights import Tower
+from clip_export.engine.calibration import Observed, block_linears, observe, sensitivities
+from clip_export.engine.folding import FLOOR, Range, fold
+from clip_export.engine.linear import GROUP
+from clip_export.engine.reference import ACTIVATIONS, float_encoder
+from clip_export.engine.samples import Samples, image_samples, text_samples, watching
+from clip_export.engine.weights import Tower
 from clip_export.golden.engine import MODELS
 from clip_export.golden.engine_model import random_ids, random_pixels
 

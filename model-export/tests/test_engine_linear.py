@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clip_export.engine_linear import (
+from clip_export.engine.linear import (
     GROUP,
     LANE,
     SIGNED_ZERO,
@@ -19,8 +19,8 @@ from clip_export.engine_linear import (
     unpack_linear,
     zero_of,
 )
-from clip_export.engine_reference import exact_product, fast_product, quantise_activations
-from clip_export.engine_weights import Tensors, linear
+from clip_export.engine.reference import exact_product, fast_product, quantise_activations
+from clip_export.engine.weights import Tensors, linear
 
 
 def whole_weights(outputs: int, inputs: int, largest: int = 40) -> np.ndarray:

@@ -14,17 +14,17 @@ from safetensors.numpy import load_file
 from clip_export.bundle import BundleFacts, write_bundle
 from clip_export.bundle_encoders import EngineEncoders, bundle_image_encoder, bundle_text_encoder
 from clip_export.encoders import float_image_encoder
-from clip_export.engine_architecture import image_architecture
-from clip_export.engine_calibration import fast_candidates
-from clip_export.engine_file import EngineFileError, read_engine_tensors, write_engine_file
-from clip_export.engine_linear import pack_linears
-from clip_export.engine_reference import EngineEncoder, largest_activation, quantise_activations
-from clip_export.engine_weights import Tensors, image_tensors
+from clip_export.engine.architecture import image_architecture
+from clip_export.engine.calibration import fast_candidates
+from clip_export.engine.file import EngineFileError, read_engine_tensors, write_engine_file
+from clip_export.engine.linear import pack_linears
+from clip_export.engine.reference import EngineEncoder, largest_activation, quantise_activations
+from clip_export.engine.weights import Tensors, image_tensors
 from clip_export.golden import random_clip, random_siglip
 from clip_export.golden.engine import MODELS, golden_engine
 from clip_export.golden.engine_model import unit_rows
 from clip_export.manifest import read_manifest, read_parts
-from clip_export.source import Source
+from clip_export.sources.source import Source
 from clip_export.tolerance import Tolerance
 from clip_export.verify import check_quality, measure_quality, noise
 

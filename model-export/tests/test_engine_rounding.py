@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from clip_export import engine_rounding
-from clip_export.engine_linear import LANE, SIGNED_ZERO, lane_sums, pack_linear, to_nearest, unpack_linear
-from clip_export.engine_rounding import rounding
+from clip_export.engine import rounding as engine_rounding
+from clip_export.engine.linear import LANE, SIGNED_ZERO, lane_sums, pack_linear, to_nearest, unpack_linear
+from clip_export.engine.rounding import rounding
 
 OUTPUTS, INPUTS = 24, 160
 """inputs of more than one block"""

@@ -13,11 +13,11 @@ import torch
 from safetensors.numpy import load_file
 from transformers import CLIPConfig, CLIPModel
 
-from clip_export.engine_architecture import ArchitectureError, image_architecture, text_architecture
-from clip_export.engine_file import ALIGNMENT, EngineFileError, read_engine_tensors, write_engine_file
-from clip_export.engine_linear import pack, pack_linears, unpack
-from clip_export.engine_weights import image_tensors, linear, text_tensors
-from clip_export.source import Source
+from clip_export.engine.architecture import ArchitectureError, image_architecture, text_architecture
+from clip_export.engine.file import ALIGNMENT, EngineFileError, read_engine_tensors, write_engine_file
+from clip_export.engine.linear import pack, pack_linears, unpack
+from clip_export.engine.weights import image_tensors, linear, text_tensors
+from clip_export.sources.source import Source
 
 
 def test_element_of_a_panel() -> None:

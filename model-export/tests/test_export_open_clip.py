@@ -19,7 +19,7 @@ from clip_export.golden.random_weights import fill
 from clip_export.golden.saved_open_clip import PLAIN, PREPARED, SIGLIP, SQUASHED, WEIGHTS, save_open_clip
 from clip_export.manifest import read_manifest
 from clip_export.preprocess import pixel_values
-from clip_export.source import load_source
+from clip_export.sources.source import load_source
 from clip_export.verify import ORDINARY_TEXTS, noise
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.[jp][pn]g"))

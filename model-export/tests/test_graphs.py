@@ -14,7 +14,7 @@ import torch
 
 from clip_export.bundle_encoders import FloatGraphs
 from clip_export.graphs import END_OF_TEXT, write_text_graph
-from clip_export.source import Source, load_source
+from clip_export.sources.source import Source, load_source
 
 
 def random_ids(batch: int, length: int) -> np.ndarray:

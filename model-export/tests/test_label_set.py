@@ -20,7 +20,7 @@ from clip_export.label_set import (
     read_lines,
     write_label_set,
 )
-from clip_export.source import Source
+from clip_export.sources.source import Source
 
 ROWS = np.array([[1, 0, 0], [0, 0.6, 0.8]], np.float32)
 LABELS = ["tabby cat", "café / “bar”"]

@@ -14,7 +14,7 @@ from clip_export.bundle import BundleFacts, LabelTexts, replacing, write_bundle
 from clip_export.bundle_encoders import FloatGraphs
 from clip_export.label_set import LabelSetError
 from clip_export.manifest import BundleError, files_of, read_manifest, read_parts, revision, split_file, write_manifest
-from clip_export.source import Source
+from clip_export.sources.source import Source
 
 
 def test_manifest_is_the_contract(bundle: Path) -> None:

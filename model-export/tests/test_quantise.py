@@ -15,7 +15,7 @@ from clip_export.encoders import graph_image_encoder, graph_text_encoder
 from clip_export.graphs import write_image_graph
 from clip_export.quantise import ZERO_POINT, matmul_weights, quantise_graph, quantise_rows, quantise_weight
 from clip_export.sensitivity import most_sensitive
-from clip_export.source import load_source
+from clip_export.sources.source import load_source
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from clip_export.encoders import float_image_encoder
 from clip_export.photo_list import load_pixels, read_photo_list
 from clip_export.reference_embeddings import write_reference
-from clip_export.source import load_source
+from clip_export.sources.source import load_source
 
 
 def test_the_first_photos_in_order(checkpoint: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
-from clip_export.source import Source, SourceError, load_source
+from clip_export.sources.source import Source, SourceError, load_source
 
 
 def test_facts(source: Source, checkpoint: Path) -> None:

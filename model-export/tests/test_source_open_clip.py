@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from clip_export.encoders import float_image_encoder, float_text_encoder
 from clip_export.golden.saved_open_clip import PLAIN, PREPARED, SIGLIP, SQUASHED, TEXT, WEIGHTS, Config, save_open_clip
 from clip_export.preprocess import pixel_values
-from clip_export.source import Source, SourceError, load_source
+from clip_export.sources.source import Source, SourceError, load_source
 from clip_export.verify import noise
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.[jp][pn]g"))

@@ -14,7 +14,7 @@ from clip_export.bundle_encoders import FloatGraphs
 from clip_export.errors import ExportError
 from clip_export.manifest import read_manifest
 from clip_export.photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list
-from clip_export.source import Source
+from clip_export.sources.source import Source
 from clip_export.tolerance import Tolerance
 from clip_export.verify import ToleranceError, check_quality, measure_quality
 

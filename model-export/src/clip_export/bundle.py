@@ -25,7 +25,7 @@ from .manifest import (
     write_manifest,
 )
 from .progress import Track, silent
-from .source import Source, SourceText
+from .sources.source import Source, SourceText
 from .tokenizer import VOCABULARY, write_artifact
 
 

@@ -11,16 +11,16 @@ from typing import Any, Protocol
 from transformers import CLIPModel
 
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
-from .engine_file import read_engine_tensors, write_engine_file
-from .engine_linear import pack_linears
-from .engine_reference import EngineEncoder
-from .engine_weights import Tensors, Tower
+from .engine.file import read_engine_tensors, write_engine_file
+from .engine.linear import pack_linears
+from .engine.reference import EngineEncoder
+from .engine.weights import Tensors, Tower
 from .errors import ExportError
 from .graphs import write_image_graph, write_text_graph
 from .manifest import BundleError, read_parts
 from .progress import Track, silent, under
 from .quantise import quantise_graph
-from .source import Source
+from .sources.source import Source
 
 ONNX, ENGINE = "onnx", "engine"
 

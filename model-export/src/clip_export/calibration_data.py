@@ -6,12 +6,12 @@ from pathlib import Path
 
 from .bundle import END_OF_TEXT, BundleFacts
 from .calibration_texts import CALIBRATION_TEXTS
-from .engine_samples import CalibrationData, image_samples, text_samples
+from .engine.samples import CalibrationData, image_samples, text_samples
 from .errors import ExportError
 from .label_set import fill_template
 from .photo_list import PhotoList, load_pixels
 from .progress import Track, silent
-from .source import Source
+from .sources.source import Source
 from .tokenizer import encode
 from .verify import ORDINARY_TEXTS
 

@@ -1,6 +1,6 @@
 """The encoders as plain functions, in float (PyTorch) and as a bundle's graph (onnxruntime, as at the edge).
 
-The engine's own arithmetic is in engine_reference.py.
+The engine's own arithmetic is in engine/reference.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from .progress import Track, silent
-from .source import Source
+from .sources.source import Source
 from .tokenizer import encode
 
 EncodeImages = Callable[[np.ndarray], np.ndarray]

@@ -6,7 +6,7 @@ Which text encoder embeds the built-in sets? The bundle's own int8 one: the same
 same embeddings, and no checkpoint is needed to make a set. It costs nothing measurable. Top-1 of tiny-64 with int8
 images and float texts, then with int8 texts: 2,000 photos of 200 classes 54.6 and 54.5 % ("a photo of a {}."), 53.45
 and 53.45 % (80 templates); 1,000 of CIFAR-10 88.2 and 88.1 %, 87.2 and 87.2 %. The rows' cosine is 0.9998 at worst.
-With the engine's weights (images, then texts of engine_reference.py) the built-in sets give 54.55 and 54.5 %, 88.0 and
+With the engine's weights (images, then texts of engine/reference.py) the built-in sets give 54.55 and 54.5 %, 88.0 and
 88.1 %, and the rows' cosine to float is 0.99997 at worst.
 """
 

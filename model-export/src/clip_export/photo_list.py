@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ def read_photo_list(tsv: Path, folder: Path) -> PhotoList:
     if not files:
         raise PhotoListError(f"{tsv.name} lists no photos")
     return PhotoList(tsv.stem, files, labels)
+
+
+def read_photo_lists(lists: Sequence[Path], folders: Sequence[Path]) -> list[PhotoList]:
+    """Pairs each list with its folder."""
+    if len(lists) != len(folders):
+        raise PhotoListError(f"{len(lists)} --images but {len(folders)} --image-folder: give one folder to each list")
+    return [read_photo_list(tsv, folder) for tsv, folder in zip(lists, folders, strict=True)]
 
 
 def load_pixels(photos: PhotoList, image: dict[str, Any], track: Track = silent) -> np.ndarray:

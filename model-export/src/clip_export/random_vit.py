@@ -17,11 +17,11 @@ from transformers import CLIPConfig, CLIPModel
 
 from .bundle import BundleFacts, replacing, write_bundle
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, exact, write_float_graphs
-from .engine_calibration import all_fast
-from .engine_samples import image_samples
-from .engine_weights import Tensors, Tower
+from .engine.calibration import all_fast
+from .engine.samples import image_samples
+from .engine.weights import Tensors, Tower
 from .progress import Track
-from .source import load_source
+from .sources.source import load_source
 from .verify import noise
 
 SEED = 0

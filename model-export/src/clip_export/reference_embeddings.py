@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from .encoders import float_image_encoder
 from .photo_list import load_pixels, read_photo_list
-from .source import load_source
+from .sources.source import load_source
 
 
 def write_reference(checkpoint: str, images: Path, folder: Path, count: int, out: Path) -> None:

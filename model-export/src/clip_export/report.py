@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from .accuracy import Accuracy
-from .engine_calibration import Calibrated, Goal
+from .engine.calibration import Calibrated, Goal
 from .tolerance import Tolerance
 
 STAGES = {"floatGraph": "float graph", "int8": "int8 graph", "engineWeights": "engine weights"}

@@ -21,7 +21,7 @@ from .errors import ExportError
 from .label_set import LabelSet, embed_labels, fill_template, read_label_set
 from .photo_list import PhotoList, load_pixels
 from .progress import Track, silent
-from .source import Source
+from .sources.source import Source
 from .tolerance import Tolerance
 
 FLOAT_GRAPH = "floatGraph"

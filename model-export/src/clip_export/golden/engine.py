@@ -2,9 +2,9 @@
 
 Every matrix is int8 times a power of two, with a 127 in every row, so that quantising gives it back exactly. Nothing
 but the rounding of activations (and the engine's exp and GELU) then separates the engine from PyTorch, and cosines of
-0.99999 and more may be asked for: of engine_reference.py, which rounds activations only, 1 - cosine is below 2e-7.
+0.99999 and more may be asked for: of engine/reference.py, which rounds activations only, 1 - cosine is below 2e-7.
 Where products are fast, 7 bits of an activation are too few for that: then the embeddings are those of
-engine_reference.py, which a test compares with PyTorch's.
+engine/reference.py, which a test compares with PyTorch's.
 Inputs include rows of zeros, outliers, and a text that goes on after its end.
 """
 
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..engine_calibration import all_fast
-from ..engine_linear import pack_linears
-from ..engine_reference import EngineEncoder
-from ..engine_samples import Samples, image_samples, text_samples
-from ..engine_weights import Tensors, Tower
+from ..engine.calibration import all_fast
+from ..engine.linear import pack_linears
+from ..engine.reference import EngineEncoder
+from ..engine.samples import Samples, image_samples, text_samples
+from ..engine.weights import Tensors, Tower
 from . import random_clip, random_open_clip, random_siglip
 from .engine_model import CONTEXT, VOCABULARY, EngineModel, TokenIds, random_ids, random_pixels, unit_rows
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..engine_weights import Tower
+from ..engine.weights import Tower
 
 VOCABULARY, START, END = 104, 102, 103
 CONTEXT = 16

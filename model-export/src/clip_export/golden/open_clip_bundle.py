@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..bundle import BundleFacts, write_bundle
 from ..bundle_encoders import EngineEncoders
-from ..source import load_source
+from ..sources.source import load_source
 from .saved_open_clip import SIGLIP, SQUASHED, save_open_clip
 
 ID = "open-clip"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from transformers import CLIPConfig, CLIPModel
 
-from ..engine_architecture import image_architecture, text_architecture
-from ..engine_weights import Tower, image_tensors, text_tensors
+from ..engine.architecture import image_architecture, text_architecture
+from ..engine.weights import Tower, image_tensors, text_tensors
 from .engine_model import CONTEXT, END, START, VOCABULARY, EngineModel, embed_alone
 from .random_weights import fill
 

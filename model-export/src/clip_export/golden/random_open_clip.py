@@ -10,9 +10,9 @@ from open_clip import CLIP, CustomTextCLIP
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 
-from .. import engine_open_clip
-from ..engine_architecture import sees_padding
-from ..engine_weights import Tower
+from ..engine import open_clip as engine_open_clip
+from ..engine.architecture import sees_padding
+from ..engine.weights import Tower
 from .engine_model import CONTEXT, END, VOCABULARY, EngineModel, embed_padded
 from .random_weights import fill
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from transformers import SiglipConfig, SiglipModel
 
-from .. import engine_siglip
-from ..engine_weights import Tower
+from ..engine import siglip
+from ..engine.weights import Tower
 from .engine_model import CONTEXT, END, START, VOCABULARY, EngineModel, embed_padded
 from .random_clip import tower
 from .random_weights import fill
@@ -37,8 +37,8 @@ def random_siglip(case: Case, random: np.random.Generator) -> EngineModel:
         case.name,
         case.why,
         case.image["image_size"],
-        Tower(engine_siglip.image_tensors(model), engine_siglip.image_architecture(model)),
-        Tower(engine_siglip.text_tensors(model), engine_siglip.text_architecture(model)),
+        Tower(siglip.image_tensors(model), siglip.image_architecture(model)),
+        Tower(siglip.text_tensors(model), siglip.text_architecture(model)),
         lambda pixels: model.vision_model(pixel_values=pixels).pooler_output,
         embed_padded(lambda ids: model.text_model(input_ids=ids).pooler_output, PAD),
         pad_id=PAD,

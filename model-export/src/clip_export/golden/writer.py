@@ -11,7 +11,7 @@ from rich.progress import Progress
 from safetensors.numpy import save_file
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from ..engine_file import write_engine_file
+from ..engine.file import write_engine_file
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine

@@ -1,7 +1,7 @@
 """A CLIPModel's weights by the names that the engine knows them by, in float32: what is then folded, rounded, packed.
 
 A linear `X` with N outputs and K inputs is `X.weight` [N, K] and `X.bias` [N], absent where the layer has none. How it
-lies in the engine's file is written down in engine_linear.py. Only the token table is int8 already: a text encoder
+lies in the engine's file is written down in engine/linear.py. Only the token table is int8 already: a text encoder
 "in float" has the rounding of its token rows too, so calibration does not see it; `verify` does.
 """
 
@@ -17,14 +17,14 @@ import torch
 from torch import nn
 from transformers import CLIPModel
 
-from .quantise import quantise_rows
+from ..quantise import quantise_rows
 
 Tensors = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Tower:
-    """One encoder in float: its weights, and what the manifest says of it (engine_architecture.py)."""
+    """One encoder in float: its weights, and what the manifest says of it (engine/architecture.py)."""
 
     tensors: Tensors
     architecture: dict[str, Any]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .engine_linear import Round
+from .linear import Round
 
 BLOCK = 128
 """inputs whose corrections are applied to the rest at once"""

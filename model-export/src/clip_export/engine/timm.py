@@ -13,11 +13,11 @@ from timm.layers import Attention, AttentionPoolLatent, Mlp, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
-from . import engine_layers
-from .engine_architecture import ArchitectureError, patch_size, transformer_architecture
-from .engine_layers import Layer, activation_of, attention, eps_of, scaled
-from .engine_siglip import pool_tensors, probe_tensors
-from .engine_weights import Tensors, array, layer_tensors, linear, norm
+from . import layers as engine_layers
+from .architecture import ArchitectureError, patch_size, transformer_architecture
+from .layers import Layer, activation_of, attention, eps_of, scaled
+from .siglip import pool_tensors, probe_tensors
+from .weights import Tensors, array, layer_tensors, linear, norm
 
 POOLINGS = {"token": "cls", "avg": "mean", "map": "attention"}
 """timm's `global_pool` -> the manifest's `pooling`"""
@@ -54,7 +54,7 @@ def image_architecture(visual: TimmModel) -> dict[str, Any]:
 
 
 def image_tensors(visual: TimmModel) -> Tensors:
-    """As engine_weights.image_tensors, by the architecture; `pool` as in engine_siglip.py."""
+    """As engine_weights.image_tensors, by the architecture; `pool` as in engine/siglip.py."""
     trunk, projection = visual.trunk, _projection(visual)
     patches = trunk.patch_embed.proj
     return {

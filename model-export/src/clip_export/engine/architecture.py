@@ -2,7 +2,7 @@
 
 Supported: image encoders that are ViTs and text Transformers of any size whose widths the kernels can cut into panels
 of 8 columns. Here are the checks that all checkpoints share, and Hugging Face's `CLIPModel`; `SiglipModel` is in
-engine_siglip.py, open_clip's models are in engine_open_clip.py.
+engine/siglip.py, open_clip's models are in engine/open_clip.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import CLIPConfig, PreTrainedConfig
 
-from .errors import ExportError
+from ..errors import ExportError
 
 PANEL = 8
 """output columns that a kernel computes at once"""

@@ -15,10 +15,10 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer, Transformer, VisionTransformer
 from torch import nn
 
-from . import engine_timm
-from .engine_architecture import ArchitectureError, patch_size, transformer_architecture
-from .engine_layers import Layer, Mlp, activation_of, attention, eps_of, scaled
-from .engine_weights import Tensors, array, layer_tensors, linear, norm, token_tensors
+from . import timm as engine_timm
+from .architecture import ArchitectureError, patch_size, transformer_architecture
+from .layers import Layer, Mlp, activation_of, attention, eps_of, scaled
+from .weights import Tensors, array, layer_tensors, linear, norm, token_tensors
 
 OpenClip = CLIP | CustomTextCLIP
 

@@ -1,6 +1,6 @@
 """The checkpoint that a bundle is made from: facts and functions, whatever library it is of.
 
-How a library's checkpoint becomes one is in source_hugging_face.py and source_open_clip.py. Does not train, convert or
+How a library's checkpoint becomes one is in hugging_face.py and open_clip.py. Does not train, convert or
 quantise anything.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .engine_architecture import sees_padding
-from .engine_weights import Tensors
-from .errors import ExportError
+from ..engine.architecture import sees_padding
+from ..engine.weights import Tensors
+from ..errors import ExportError
 
 OPEN_CLIP = "open_clip:"
 """what a source's name begins with that open_clip is to load"""
@@ -37,9 +37,9 @@ class SourceEncoder:
     """The library's own forward pass: pixel values [n, 3, size, size], or token ids [n, length] of texts of one length,
     not padded -> [n, dim], unit rows."""
     architecture: Callable[[], dict[str, Any]]
-    """What the manifest says of it (engine_architecture.py); raises ArchitectureError if the engine cannot run it."""
+    """What the manifest says of it (engine/architecture.py); raises ArchitectureError if the engine cannot run it."""
     tensors: Callable[[], Tensors]
-    """Its weights by the engine's names (engine_weights.py), of an encoder that has an architecture."""
+    """Its weights by the engine's names (engine/weights.py), of an encoder that has an architecture."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ def load_source(
     # Here, because both know this module; and loading open_clip takes seconds.
     folder = Path(name)
     if name.startswith(OPEN_CLIP) or ((folder / OPEN_CLIP_CONFIG).is_file() and not (folder / "config.json").is_file()):
-        from .source_open_clip import load_open_clip
+        from .open_clip import load_open_clip
 
         return load_open_clip(name.removeprefix(OPEN_CLIP), display_name, checkpoint, image_only)
     if checkpoint:
         raise SourceError(f"--checkpoint is for a name of open_clip's, such as {OPEN_CLIP}ViT-B-32: {name} is none")
-    from .source_hugging_face import load_hugging_face
+    from .hugging_face import load_hugging_face
 
     return load_hugging_face(name, display_name, image_only)
 

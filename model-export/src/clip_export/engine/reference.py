@@ -1,6 +1,6 @@
 """The engine's arithmetic in PyTorch, from the engine's own tensors: what an engine bundle's embeddings should be.
 
-Which product a linear takes is read from the tensors: a fast one has a `start` (engine_linear.py). Weights are the int8
+Which product a linear takes is read from the tensors: a fast one has a `start` (engine/linear.py). Weights are the int8
 ones times their scales; activations are rounded per row (one token), as the linear's product does:
 - exact: to int16, scale = max|x| / amax, amax = min(32767, floor((2^31 - 1) / (127 K))), the most that cannot overflow
   an int32 sum of K products with weights of -127..127;
@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from .engine_file import EngineFileError
-from .engine_folding import FLOOR
-from .engine_linear import GROUP, PackedLinear, unpack_linear
-from .engine_weights import Tower
+from .file import EngineFileError
+from .folding import FLOOR
+from .linear import GROUP, PackedLinear, unpack_linear
+from .weights import Tower
 
 INT8, INT16, INT32 = 127, 32767, 2**31 - 1
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .engine_weights import Tensors, Tower
+from .weights import Tensors, Tower
 
 FLOOR = np.float32(0.171)
 """src/engine/assembly/simd.ts has it too: no activation goes below -FLOOR"""

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers import SiglipModel
 
-from .engine_architecture import ArchitectureError, config_architecture, patch_size
-from .engine_weights import Tensors, array, layer_tensors, linear, norm, token_tensors
+from .architecture import ArchitectureError, config_architecture, patch_size
+from .weights import Tensors, array, layer_tensors, linear, norm, token_tensors
 
 
 def image_architecture(model: SiglipModel) -> dict[str, Any]:

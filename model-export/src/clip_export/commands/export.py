@@ -1,4 +1,4 @@
-"""What the commands do. Apart from cli.py, so that `--help` need not wait for PyTorch to load."""
+"""What `export` does."""
 
 from __future__ import annotations
 
@@ -6,42 +6,37 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
-from .accuracy import zero_shot_accuracy
-from .bundle import BundleFacts, LabelTexts, make_label_set, replacing, write_bundle
-from .bundle_encoders import (
+from ..bundle import BundleFacts, LabelTexts, replacing, write_bundle
+from ..bundle_encoders import (
     ENGINE,
     ONNX,
     EngineEncoders,
     FloatGraphs,
     Pack,
-    bundle_text_encoder,
     exact,
     has_graphs,
     write_float_graphs,
 )
-from .calibration_data import picture_data, text_data
-from .encoders import float_image_encoder, float_text_encoder
-from .engine_architecture import ArchitectureError
-from .engine_calibration import Goal, calibrate
-from .engine_weights import Tensors, Tower
-from .errors import ExportError
-from .golden import write_golden
-from .label_set import LabelSetError, embed_labels, fill_template, read_lines, write_label_set
-from .manifest import read_manifest, write_manifest
-from .photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list
-from .progress import Track, bar
-from .report import accuracy_table, calibration_line, parity_table, template_table
-from .sensitivity import most_sensitive
-from .source import Source, load_source
-from .tokenizer import encode
-from .tolerance import Tolerance
-from .verify import ORDINARY_TEXTS, check_quality, measure_quality, noise
+from ..calibration_data import picture_data, text_data
+from ..engine.architecture import ArchitectureError
+from ..engine.calibration import Goal, calibrate
+from ..engine.weights import Tensors, Tower
+from ..errors import ExportError
+from ..label_set import LabelSetError, fill_template, read_lines
+from ..manifest import read_manifest
+from ..photo_list import PhotoList, load_pixels
+from ..progress import Track, bar
+from ..report import calibration_line
+from ..sensitivity import most_sensitive
+from ..sources.source import Source
+from ..tokenizer import encode
+from ..tolerance import Tolerance
+from ..verify import ORDINARY_TEXTS, noise
+from .verify import verify_into
 
 SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
@@ -139,82 +134,6 @@ def keeping_float(
     ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
-
-
-def verify_bundle(
-    console: Console,
-    bundle: Path,
-    source: str,
-    photos: Sequence[PhotoList],
-    limit: Tolerance,
-    weights: Path | None = None,
-) -> None:
-    """Measures a bundle against its checkpoint and writes `quality`."""
-    manifest = read_manifest(bundle)
-    checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None)
-    runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
-    with tempfile.TemporaryDirectory() as scratch:
-        graphs = None
-        if ONNX in runtimes:
-            with console.status("float graphs"):
-                graphs = write_float_graphs(checkpoint, Path(scratch))
-        verify_into(console, bundle, manifest, checkpoint, graphs, photos, limit)
-
-
-def verify_into(
-    console: Console,
-    folder: Path,
-    manifest: dict[str, Any],
-    checkpoint: Source,
-    graphs: FloatGraphs | None,
-    photos: Sequence[PhotoList],
-    limit: Tolerance,
-) -> None:
-    """Measures, prints, checks, and writes `quality` into the manifest only if all is within the tolerance."""
-    quality = measure_quality(folder, manifest, checkpoint, graphs, photos, bar)
-    console.print(parity_table(quality, limit))
-    if quality["accuracy"]:
-        console.print(accuracy_table(quality, limit))
-    check_quality(quality, limit)
-    write_manifest(folder, {**manifest, "quality": quality})
-
-
-def write_labels(console: Console, bundle: Path, texts: LabelTexts, out: Path) -> None:
-    """Embeds a label set with the bundle's text encoder."""
-    manifest = read_manifest(bundle)
-    label_set = make_label_set(manifest, texts, bundle_text_encoder(bundle, manifest, bar))
-    write_label_set(label_set, out)
-    console.print(f"{out}: {len(label_set.labels)} labels for {manifest['id']}")
-
-
-def print_templates(
-    console: Console, checkpoint: Source, labels: Path, templates: Sequence[Path], photos: PhotoList
-) -> None:
-    """Zero-shot accuracy of each template file, in float."""
-    names = read_lines(labels)
-    embeddings = float_image_encoder(checkpoint, bar)(load_pixels(photos, checkpoint.preprocessing, bar))
-    encode_texts = float_text_encoder(checkpoint, bar)
-    results = {}
-    for file in templates:
-        lines = read_lines(file)
-        texts = embed_labels(names, lines, encode_texts)
-        scale, bias = checkpoint.logit_scale, checkpoint.logit_bias
-        accuracy = zero_shot_accuracy(embeddings, texts, scale, names, photos.labels, bias)
-        results[file.stem] = (len(lines), accuracy)
-    console.print(template_table(results))
-
-
-def write_golden_files(console: Console, source: Path, samples: Path, out: Path) -> None:
-    """Fixtures and golden files for the TypeScript tests."""
-    with Progress(console=console) as progress:
-        write_golden(source, out / "golden", samples, out, progress)
-
-
-def read_photo_lists(images: Sequence[Path], folders: Sequence[Path]) -> list[PhotoList]:
-    """Pairs each list with its folder."""
-    if len(images) != len(folders):
-        raise PhotoListError(f"{len(images)} --images but {len(folders)} --image-folder: give one folder to each list")
-    return [read_photo_list(tsv, folder) for tsv, folder in zip(images, folders, strict=True)]
 
 
 def parse_labels(text: str) -> LabelTexts:

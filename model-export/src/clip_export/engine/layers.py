@@ -1,4 +1,4 @@
-"""Other libraries' layers in the shape of transformers' `CLIPEncoderLayer`, which engine_weights.py reads."""
+"""Other libraries' layers in the shape of transformers' `CLIPEncoderLayer`, which engine/weights.py reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .engine_architecture import ArchitectureError
-from .engine_reference import ACTIVATIONS
+from .architecture import ArchitectureError
+from .reference import ACTIVATIONS
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from torch import nn
 from transformers import CLIPModel, SiglipModel
 from transformers.utils import cached_file
 
-from . import engine_architecture, engine_siglip, engine_weights
-from .graphs import ImageGraph, TextGraph
+from ..engine import architecture as engine_architecture
+from ..engine import siglip as engine_siglip
+from ..engine import weights as engine_weights
+from ..graphs import ImageGraph, TextGraph
+from ..tokenizer import VOCABULARY
 from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, tokenizer_error
-from .tokenizer import VOCABULARY
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]

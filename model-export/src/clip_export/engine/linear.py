@@ -25,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .engine_architecture import PANEL
-from .engine_weights import Tensors
-from .progress import Track, silent
+from ..progress import Track, silent
+from .architecture import PANEL
+from .weights import Tensors
 
 INPUTS = 16
 """inputs are padded with zeros to a multiple of this; the fast product takes only multiples of it"""

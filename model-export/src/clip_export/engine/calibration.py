@@ -1,7 +1,7 @@
 """Chooses which linears of an encoder take the fast product, so that a stated parity holds at the least time.
 
-On three quarters of the calibration data are measured: the ranges of every linear's inputs (what engine_folding.py
-folds by), how they vary together (what engine_rounding.py rounds by), and what each linear costs in parity if it alone
+On three quarters of the calibration data are measured: the ranges of every linear's inputs (what engine/folding.py
+folds by), how they vary together (what engine/rounding.py rounds by), and what each linear costs in parity if it alone
 is fast.
 Those that cost least for the time that they save become fast, as many as the parity seems to allow. On the last quarter
 the packed encoder is compared with the float one; until the mean and the worst cosine are what was asked for, the
@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from .engine_folding import Range, fold
-from .engine_linear import INPUTS, PackedLinear, pack_linears, zero_of
-from .engine_reference import EngineEncoder, Linears, fast_product, float_encoder
-from .engine_rounding import rounding
-from .engine_samples import CalibrationData, Samples, watching
-from .engine_weights import Tensors, Tower
-from .progress import Track, silent, under
+from ..progress import Track, silent, under
+from .folding import Range, fold
+from .linear import INPUTS, PackedLinear, pack_linears, zero_of
+from .reference import EngineEncoder, Linears, fast_product, float_encoder
+from .rounding import rounding
+from .samples import CalibrationData, Samples, watching
+from .weights import Tensors, Tower
 
 BLOCK_LINEARS = ("qkv", "out", "fc1", "fc2")
 FOR_ACTIVATIONS = 0.9

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from .errors import ExportError
+from ..errors import ExportError
 
 FORMAT = "edgeclip-engine/1"
 ALIGNMENT = 64

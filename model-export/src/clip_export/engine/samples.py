@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .engine_reference import EngineEncoder
+from .reference import EngineEncoder
 
 BATCH = 50
 APART = 4

@@ -1,6 +1,6 @@
 """open_clip's models: loaded as open_clip does it, their preprocessing and their tokenizer read, never assumed.
 
-Which files are meant is in open_clip_checkpoint.py; what of a model becomes the engine's, in engine_open_clip.py.
+Which files are meant is in open_clip_checkpoint.py; what of a model becomes the engine's, in engine/open_clip.py.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from open_clip.factory import load_state_dict
 from open_clip.transformer import text_global_pool
 from torch import nn
 
-from . import engine_open_clip
-from .engine_architecture import sees_padding
-from .engine_open_clip import OpenClip
-from .graphs import END_OF_TEXT
+from ..engine import open_clip as engine_open_clip
+from ..engine.architecture import sees_padding
+from ..engine.open_clip import OpenClip
+from ..graphs import END_OF_TEXT
+from ..tokenizer import VOCABULARY
 from .open_clip_checkpoint import PREPROCESSING, Checkpoint, find
 from .source import INTERPOLATIONS, Source, SourceEncoder, SourceError, SourceText, file_sha256, tokenizer_error
-from .tokenizer import VOCABULARY
 
 PAD = 0
 """what its SimpleTokenizer fills texts up with"""

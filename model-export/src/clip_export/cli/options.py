@@ -1,0 +1,50 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..tolerance import Tolerance
+
+SourceName = Annotated[
+    str,
+    typer.Argument(
+        help="Folder or hub name of a Hugging Face CLIPModel, a folder with an open_clip_config.json, "
+        "open_clip:MODEL/TAG, open_clip:hf-hub:OWNER/MODEL, or open_clip:MODEL with --checkpoint.",
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of weights, for open_clip:MODEL. With open_clip:MODEL/TAG pictures are prepared, and QuickGELU is "
+        "taken, as for that tag.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Bundle = Annotated[Path, typer.Argument(help="Folder of a model bundle.", exists=True, file_okay=False)]
+Images = Annotated[list[Path], typer.Option(help="Photo list: lines of file, tab, label. May be repeated.")]
+ImageFolder = Annotated[list[Path], typer.Option(help="Where the photos of the list at the same place lie.")]
+MinCosine = Annotated[
+    float | None,
+    typer.Option(
+        help="Least cosine of the bundle's embeddings to PyTorch's; "
+        f"without it {Tolerance.int8_cosine} for onnx, {Tolerance.engine_cosine} for the engine."
+    ),
+]
+MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
+LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
+TEMPLATES = 'One template a line, with "{}" for the label.'
+
+
+def tolerance(min_cosine: float | None, max_top1_loss: float, goal: float = 1) -> Tolerance:
+    """The default limits, or `min_cosine` for the bundle's encoders of either runtime.
+
+    `goal`: the worst cosine that an engine bundle is calibrated for; by default no more is asked of it.
+    """
+    if min_cosine is None:
+        return Tolerance(engine_cosine=min(Tolerance.engine_cosine, goal), top1_loss=max_top1_loss)
+    return Tolerance(int8_cosine=min_cosine, engine_cosine=min_cosine, top1_loss=max_top1_loss)

@@ -1,0 +1,40 @@
+"""`clip-export verify`."""
+
+from __future__ import annotations
+
+from ..tolerance import Tolerance
+from .app import app, console, failing_clearly
+from .options import (
+    Bundle,
+    Checkpoint,
+    ImageFolder,
+    Images,
+    MaxLoss,
+    MinCosine,
+    SourceName,
+    tolerance,
+)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    source: SourceName,
+    checkpoint: Checkpoint = None,
+    images: Images = [],
+    image_folder: ImageFolder = [],
+    min_cosine: MinCosine = None,
+    max_top1_loss: MaxLoss = Tolerance.top1_loss,
+) -> None:
+    """Compare a bundle with its checkpoint. Writes `quality` into its model.json.
+
+    Example: `clip-export verify ../public/models/tinyclip wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M
+    --images photos.tsv --image-folder photos`
+    """
+    from ..commands.verify import verify_bundle
+    from ..photo_list import read_photo_lists
+
+    with failing_clearly():
+        limit = tolerance(min_cosine, max_top1_loss)
+        photos = read_photo_lists(images, image_folder)
+        verify_bundle(console, bundle, source, photos, limit, checkpoint)

@@ -1,0 +1,33 @@
+"""What `compare-templates` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ..accuracy import zero_shot_accuracy
+from ..encoders import float_image_encoder, float_text_encoder
+from ..label_set import embed_labels, read_lines
+from ..photo_list import PhotoList, load_pixels
+from ..progress import bar
+from ..report import template_table
+from ..sources.source import Source
+
+
+def print_templates(
+    console: Console, checkpoint: Source, labels: Path, templates: Sequence[Path], photos: PhotoList
+) -> None:
+    """Zero-shot accuracy of each template file, in float."""
+    names = read_lines(labels)
+    embeddings = float_image_encoder(checkpoint, bar)(load_pixels(photos, checkpoint.preprocessing, bar))
+    encode_texts = float_text_encoder(checkpoint, bar)
+    results = {}
+    for file in templates:
+        lines = read_lines(file)
+        texts = embed_labels(names, lines, encode_texts)
+        scale, bias = checkpoint.logit_scale, checkpoint.logit_bias
+        accuracy = zero_shot_accuracy(embeddings, texts, scale, names, photos.labels, bias)
+        results[file.stem] = (len(lines), accuracy)
+    console.print(template_table(results))
