@@ -121,9 +121,7 @@ def run_steps(run: Run) -> bool:
                 if stopped or run.due(progress.step, run.settings.save_every, 20):
                     save_checkpoint(run.settings.checkpoints, run.state, progress, run.ranks, run.settings.keep)
                 if stopped and progress.step < run.steps:
-                    run.show.say(
-                        f"stopped after step {progress.step} of {run.steps}; the same command goes on"
-                    )
+                    run.show.say(f"stopped after step {progress.step} of {run.steps}; the same command goes on")
                     return False
     finally:
         source.close()
@@ -181,7 +179,7 @@ def one_step(run: Run, batch: Batch, before: Progress, window: Window) -> Progre
         state.average.update(before.step)
     step = before.step + 1
     window.add(measured.loss)
-    scale, per_second = float(run.state.model.logit_scale.exp()), window.rate(len(pixels) * run.ranks.world)
+    scale, per_second = float(run.state.model.logit_scale.detach().exp()), window.rate(len(pixels) * run.ranks.world)
     run.show.step(step, measured.loss, scale, per_second)
     if step % window.every == 0 or step == run.steps:
         log(run, step, batch.position, window.clear(), rate, measured.gradient_norm, per_second)
@@ -199,8 +197,8 @@ def log(
         "step": step,
         "epoch": position.epoch,
         "loss": round(loss, 6),
-        "logit_scale": round(float(model.logit_scale.exp()), 4),
-        **({} if bias is None else {"logit_bias": round(float(bias), 4)}),
+        "logit_scale": round(float(model.logit_scale.detach().exp()), 4),
+        **({} if bias is None else {"logit_bias": round(float(bias.detach()), 4)}),
         "learning_rate": rate,
         **({"gradient_norm": round(norm, 6)} if math.isfinite(norm) else {}),
         "pairs_per_second": round(pairs_per_second, 1),

@@ -1,4 +1,4 @@
-"""Pairs of a picture and a text, before they are decoded: what a list or shards give, and a stream of them without end."""
+"""Pairs of a picture and a text before they are decoded: what a list or shards give, and an endless stream of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint that is trained: loaded as `sources` does it, and saved as its library does, so that `export` takes it."""
+"""The checkpoint that is trained: loaded by `sources`, and saved as its library saves it, so that `export` takes it."""
 
 from __future__ import annotations
 
