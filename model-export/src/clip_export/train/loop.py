@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from .batches import Batch, Preparation, Skipped, batches
-from .checkpoint import Progress, State, load_checkpoint, newest_checkpoint, save_checkpoint
-from .curves import draw_curves
+from .batches import Batch, batches
+from .checkpoint import Progress, load_checkpoint, newest_checkpoint, save_checkpoint
 from .errors import TrainError
-from .evaluation import HeldOut, evaluate
-from .fresh import write_fresh_checkpoint
 from .interruption import interruptible
-from .metrics import Metrics
-from .optimiser import MovingAverage, make_optimiser
-from .pairs import Pairs, Position, endless, open_pairs
-from .ranks import Ranks, choose_device, joined
-from .retrieval import Recall
+from .outcome import finish, log, measure, report_losses
+from .pairs import Position, endless, open_pairs
+from .ranks import choose_device, joined
+from .run import Run, prepare_run
 from .schedule import learning_rate
 from .settings import TrainSettings, keep_settings
 from .show import Show, Silent
-from .step import NotFinite, StepSettings, make_scaler, train_step
-from .trained_model import TrainedModel, load_model
-
-
-@dataclass(frozen=True)
-class Run:
-    """The parts of a run in one process."""
-
-    settings: TrainSettings
-    steps: int
-    pairs: Pairs
-    held_out: HeldOut | None
-    model: TrainedModel
-    state: State
-    how: Preparation
-    skipped: Skipped
-    metrics: Metrics
-    device: torch.device
-    ranks: Ranks
-    show: Show
-
-    def due(self, step: int, every: int | None, times: int) -> bool:
-        """Whether after `step` something is to be done that is done `every` so many steps, or so many times in all."""
-        return step == self.steps or step % (every or max(1, self.steps // times)) == 0
+from .step import NotFinite, StepSettings, train_step
 
 
 def train(settings: TrainSettings, show: Show) -> bool:
@@ -71,35 +37,6 @@ def train(settings: TrainSettings, show: Show) -> bool:
             return True
         run = prepare_run(settings, steps, pairs, device, ranks, show)
         return finish(run) if run_steps(run) else False
-
-
-def prepare_run(
-    settings: TrainSettings, steps: int, pairs: Pairs, device: torch.device, ranks: Ranks, show: Show
-) -> Run:
-    model = load(settings)
-    module = model.source.model.to(device).train()
-    ranks.share([*module.parameters(), *module.buffers()])
-    torch.manual_seed(settings.seed + ranks.rank)
-    average = MovingAverage(module, settings.average) if settings.average else None
-    optimiser = make_optimiser(module, settings.weight_decay)
-    state = State(module, optimiser, make_scaler(device, settings.precision), average, device)
-    how = Preparation(model.source.preprocessing, model.tokenise, model.pad, settings.crop, settings.seed)
-    skipped = Skipped(settings.out / f"skipped{'' if ranks.first else f'-{ranks.rank}'}.tsv", settings.strict)
-    size = settings.micro_batch or settings.batch_size
-    held_out = None
-    if settings.held_out:
-        held_out = HeldOut(open_pairs(settings.held_out), how, skipped, size, settings.workers)
-    metrics = Metrics(settings.out / "metrics.jsonl")
-    return Run(settings, steps, pairs, held_out, model, state, how, skipped, metrics, device, ranks, show)
-
-
-def load(settings: TrainSettings) -> TrainedModel:
-    if settings.source is not None:
-        return load_model(settings.source, settings.checkpoint, settings.loss, settings.gradient_checkpointing)
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / "fresh"
-        write_fresh_checkpoint(settings.config, fresh, settings.seed)
-        return load_model(str(fresh), None, settings.loss, settings.gradient_checkpointing)
 
 
 def run_steps(run: Run) -> bool:
@@ -184,82 +121,3 @@ def one_step(run: Run, batch: Batch, before: Progress, window: Window) -> Progre
     if step % window.every == 0 or step == run.steps:
         log(run, step, batch.position, window.clear(), rate, measured.gradient_norm, per_second)
     return Progress(step, batch.position, before.cut + batch.cut)
-
-
-def log(
-    run: Run, step: int, position: Position, loss: float, rate: float, norm: float, pairs_per_second: float
-) -> None:
-    """A row of the training's numbers; JSON knows no infinity, which a scaler of float16 may meet."""
-    if not run.ranks.first:
-        return
-    model, bias = run.state.model, run.model.trainee.logit_bias
-    row = {
-        "step": step,
-        "epoch": position.epoch,
-        "loss": round(loss, 6),
-        "logit_scale": round(float(model.logit_scale.detach().exp()), 4),
-        **({} if bias is None else {"logit_bias": round(float(bias.detach()), 4)}),
-        "learning_rate": rate,
-        **({"gradient_norm": round(norm, 6)} if math.isfinite(norm) else {}),
-        "pairs_per_second": round(pairs_per_second, 1),
-    }
-    run.metrics.write(row)
-
-
-def measure(run: Run, step: int) -> Recall | None:
-    """Recall on the held-out pairs, if there are any; of the averaged weights, if they are what will be written."""
-    if run.held_out is None:
-        return None
-    with averaged(run):
-        recall = evaluate(run.model.trainee, run.held_out, run.settings.precision, run.device, run.ranks)
-    if run.ranks.first:
-        run.metrics.write({"step": step, **recall.columns()})
-    both = (("image → text", recall.image_to_text), ("text → image", recall.text_to_image))
-    shares = "; ".join(f"{name} {by_k[1]:.1%} @1, {by_k[5]:.1%} @5" for name, by_k in both)
-    run.show.say(f"step {step}: {shares} ({recall.images} images, {recall.texts} texts held out)")
-    return recall
-
-
-@contextmanager
-def averaged(run: Run) -> Iterator[None]:
-    with run.state.average.in_place() if run.state.average else nullcontext():
-        yield
-
-
-def report_losses(run: Run, progress: Progress) -> None:
-    """What was left out or cut, of all processes."""
-    skipped = sum(run.ranks.collect(len(run.skipped.keys)))
-    cut = sum(run.ranks.collect(progress.cut))
-    if skipped:
-        run.show.say(f"{skipped} pairs could not be read and were left out: {run.skipped.file}")
-    if cut:
-        length = run.model.source.text.context_length
-        run.show.say(f"{cut} texts of the first epoch were longer than {length} tokens and were cut")
-
-
-def finish(run: Run) -> bool:
-    """Writes the plot and the model."""
-    if run.ranks.first:
-        rows = run.metrics.rows()
-        draw_curves(rows, run.settings.out / "curves.svg")
-        with averaged(run):
-            write_model(run)
-        run.show.say(
-            f"{run.settings.model}: trained in {run.steps} steps. Next: "
-            f"clip-export export {run.settings.model} --id NAME --out FOLDER"
-        )
-    return True
-
-
-def write_model(run: Run) -> None:
-    """The whole folder, or none. Raises TrainError if it cannot be written."""
-    scratch = run.settings.out / ".model"
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir()
-        run.model.save(scratch)
-        scratch.replace(run.settings.model)
-    except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        why = f"{run.settings.model} cannot be written: {error.strerror or error}"
-        raise TrainError(f"{why}. The checkpoint stays: the same command tries again") from error

@@ -21,7 +21,8 @@ def make_optimiser(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     decays = [parameter for name, parameter in trained if _decays(name, parameter)]
     others = [parameter for name, parameter in trained if not _decays(name, parameter)]
     groups = [{"params": decays, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=BETAS, eps=EPSILON)
+    filled = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(filled, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)  # on a CPU, too, the fastest
 
 
 def _decays(name: str, parameter: nn.Parameter) -> bool:

@@ -14,6 +14,7 @@ import csv
 import itertools
 import math
 from argparse import ArgumentParser
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +93,12 @@ def _draw_shape(
         canvas.regular_polygon((x, y, radius), corners, rotation=turn, fill=colour)
 
 
-def write_shapes(folder: Path, pairs: int, seed: int = 0) -> None:
-    """`train.csv` with `pairs` pairs, `held-out.csv`, and the pictures as PNG."""
+def write_shapes(folder: Path, pairs: int, seed: int = 0, among: Callable[[Scene], bool] = lambda scene: True) -> None:
+    """`train.csv` with `pairs` pairs, `held-out.csv`, and the pictures as PNG; `among` makes the world smaller."""
     random = np.random.default_rng(seed)
-    trained = scenes(held_out=False)
+    trained, others = (list(filter(among, scenes(held_out))) for held_out in (False, True))
     chosen = [trained[index] for index in random.permutation(np.arange(pairs) % len(trained))]
-    for name, listed in (("train", chosen), ("held-out", scenes(held_out=True))):
+    for name, listed in (("train", chosen), ("held-out", others)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)

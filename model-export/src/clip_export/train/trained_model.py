@@ -35,8 +35,8 @@ TOKENIZER_FILES = (
     "tokenizer.model",
 )
 RESAMPLE = {"bilinear": 2, "bicubic": 3}
-SIGMOID_SCALE, SIGMOID_BIAS = 10.0, -10.0
-"""where SigLIP begins (Zhai et al. 2023, 3.2)"""
+SIGMOID_SCALE = 10.0
+"""where SigLIP's logit scale begins (Zhai et al. 2023, 3.2)"""
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,25 @@ class TrainedModel:
     """Writes a checkpoint into an empty folder."""
 
 
-def load_model(name: str, checkpoint: Path | None, loss: str, gradient_checkpointing: bool) -> TrainedModel:
-    """`name` and `checkpoint` as load_source. Raises SourceError, and TrainError for what cannot be trained so."""
+def load_model(
+    name: str, checkpoint: Path | None, loss: str, batch: int, gradient_checkpointing: bool = False
+) -> TrainedModel:
+    """`name` and `checkpoint` as load_source; `batch`: the pairs of a step, of all processes.
+
+    Raises SourceError, and TrainError for what cannot be trained so.
+    """
     source = load_source(name, checkpoint=checkpoint)
     if source.text is None:
         raise TrainError(f"{name}: its texts cannot be encoded here, so there is nothing to train with pairs")
-    save = _prepare_hugging_face if source.kind == "huggingface" else _prepare_open_clip
-    saved = save(source, name, checkpoint, loss)
+    if source.kind == "huggingface":
+        save = _prepare_hugging_face(source, name, loss)
+    else:
+        save = _prepare_open_clip(source, name, checkpoint, sigmoid_bias(batch) if loss == "sigmoid" else None)
     if gradient_checkpointing:
         _switch_checkpointing(source.model)
     trainee = Trainee(source.model, source.image.embed, source.text.encoder.embed)
     tokenise, pad = partial(_tokenise, source.text), partial(_pad, source.text, sees_padding(source.text))
-    return TrainedModel(source, trainee, tokenise, pad, saved)
+    return TrainedModel(source, trainee, tokenise, pad, save)
 
 
 def sees_padding(text: SourceText) -> bool:
@@ -88,7 +95,15 @@ def _switch_checkpointing(model: nn.Module) -> None:
         model.set_grad_checkpointing(True)
 
 
-def _prepare_hugging_face(source: Source, name: str, checkpoint: Path | None, loss: str) -> Callable[[Path], None]:
+def sigmoid_bias(batch: int) -> float:
+    """By which an untrained model says of each pair what is so of 1 in `batch`; SigLIP's -10 is that of 32,768 pairs.
+
+    From a bias far below that, as -10 is for a small batch, it takes thousands of steps to come back.
+    """
+    return -math.log(batch - 1) if batch > 2 else -0.1
+
+
+def _prepare_hugging_face(source: Source, name: str, loss: str) -> Callable[[Path], None]:
     has_bias = source.logit_bias is not None
     if has_bias != (loss == "sigmoid"):
         kind, other = type(source.model).__name__, "infonce" if loss == "sigmoid" else "sigmoid"
@@ -131,20 +146,23 @@ def write_image_processor(preprocessing: dict[str, Any], folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n", encoding="utf-8")
 
 
-def _prepare_open_clip(source: Source, name: str, checkpoint: Path | None, loss: str) -> Callable[[Path], None]:
+def _prepare_open_clip(
+    source: Source, name: str, checkpoint: Path | None, bias: float | None
+) -> Callable[[Path], None]:
+    """`bias`: where that of the sigmoid loss begins, in a model that has none; None: InfoNCE, whose model has none."""
     plain = name.removeprefix(OPEN_CLIP)
     found = find(plain, checkpoint)
     config = dict(found.config)
     if (found.settings or {}).get("quick_gelu"):
         config["quick_gelu"] = True
     model = source.model
-    if loss == "sigmoid" and model.logit_bias is None:
-        model.logit_bias = nn.Parameter(torch.full_like(model.logit_scale.data, SIGMOID_BIAS))
-        model.logit_scale.data.fill_(math.log(SIGMOID_SCALE))
-        config["init_logit_bias"] = SIGMOID_BIAS
-    if loss == "infonce" and model.logit_bias is not None:
+    if bias is None:
         model.logit_bias = None
         config.pop("init_logit_bias", None)
+    elif model.logit_bias is None:
+        model.logit_bias = nn.Parameter(torch.full_like(model.logit_scale.data, bias))
+        model.logit_scale.data.fill_(math.log(SIGMOID_SCALE))
+        config["init_logit_bias"] = bias
 
     def save(folder: Path) -> None:
         write_open_clip(model, config, folder)
