@@ -97,7 +97,7 @@ def text_parity(
     """Text encoders compared on every prompt of the built-in sets and a few ordinary texts."""
     prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
-    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.text.context_length, track)} if graphs else {}
+    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.text.tokenizer, track)} if graphs else {}
     stages[BUNDLE_STAGE[manifest["text"]["runtime"]]] = bundle_text_encoder(folder, manifest, track)
     reference = float_text_encoder(source, track)(texts)
     return parity(reference, {stage: encode(texts) for stage, encode in stages.items()})
