@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from transformers.utils import cached_file
 
 from ..sources.open_clip_checkpoint import find
 from ..sources.source import OPEN_CLIP, OPEN_CLIP_CONFIG, Source, SourceText, load_source
-from ..tokenizer import encode, is_truncated
+from ..tokenizer import Tokenizer, TokenizerError
 from .errors import TrainError
 from .step import Trainee
 
@@ -29,10 +30,13 @@ TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.json",
+    "vocab.txt",
     "merges.txt",
     "spiece.model",
     "tokenizer.model",
+    "sentencepiece.bpe.model",
 )
 RESAMPLE = {"bilinear": 2, "bicubic": 3}
 SIGMOID_SCALE = 10.0
@@ -70,22 +74,25 @@ def load_model(
     if gradient_checkpointing:
         _switch_checkpointing(source.model)
     trainee = Trainee(source.model, source.image.embed, source.text.encoder.embed)
-    tokenise, pad = partial(_tokenise, source.text), partial(_pad, source.text, sees_padding(source.text))
+    tokenise, pad = partial(_tokenise, source.text.tokenizer, threading.Lock()), partial(_pad, source.text)
     return TrainedModel(source, trainee, tokenise, pad, save)
 
 
-def sees_padding(text: SourceText) -> bool:
-    """Whether short texts must be filled up to the context; then they are, else to the longest of the batch."""
-    return text.padding()["padTo"] is not None
+def _tokenise(tokenizer: Tokenizer, lock: threading.Lock, text: str) -> tuple[list[int], bool]:
+    with lock:  # those of transformers cannot be shared by threads
+        (ids,) = tokenizer.encode([text])
+        if len(ids) < tokenizer.context_length:
+            return ids, False
+        try:
+            return ids, tokenizer.is_truncated(text)
+        except TokenizerError:  # of open_clip's some do not say it
+            return ids, False
 
 
-def _tokenise(text: SourceText, words: str) -> tuple[list[int], bool]:
-    return encode(words, text.context_length), is_truncated(words, text.context_length)
-
-
-def _pad(text: SourceText, full: bool, ids: list[list[int]]) -> torch.Tensor:
-    length = text.context_length if full else max(map(len, ids))
-    return torch.tensor([row + [text.pad_id] * (length - len(row)) for row in ids])
+def _pad(text: SourceText, ids: list[list[int]]) -> torch.Tensor:
+    """To the context's length where the encoder sees what is filled in, else to the longest of the batch."""
+    length = text.context_length if text.padded else max(map(len, ids))
+    return torch.tensor([row + [text.tokenizer.pad_id] * (length - len(row)) for row in ids])
 
 
 def _switch_checkpointing(model: nn.Module) -> None:
@@ -166,9 +173,9 @@ def _prepare_open_clip(
 
     def save(folder: Path) -> None:
         write_open_clip(model, config, folder)
-        for file in TOKENIZER_FILES:
-            if (Path(plain) / file).is_file():
-                shutil.copyfile(Path(plain) / file, folder / file)
+        if config["text_cfg"].get("hf_tokenizer_name"):
+            library = source.text.tokenizer.library
+            getattr(library, "tokenizer", library).save_pretrained(folder)
 
     return save
 
