@@ -90,6 +90,7 @@ async function readManifest(id: string, openFile: OpenFile): Promise<ModelManife
   }
 }
 
+/** @throws model_unavailable */
 export async function loadTokenizer(id: string, text: TextEncoderManifest, openFile: OpenFile): Promise<Tokenizer> {
   const [mergesFile, entitiesFile] = text.tokenizer.files;
   if (!entitiesFile)

@@ -33,6 +33,10 @@ TEXTS = [
 ]
 
 
+ALIKE = 0.985
+"""the most that the embeddings of two pictures, or of two texts, may be alike"""
+
+
 def write_family(family: Family, photos: list[Path], out: Path) -> dict[str, Any]:
     """Writes the family's bundles and `<id>.safetensors`: `pixels` F32 [photos, 3, size, size], `images` and `texts`
     F32 [.., dim], unit rows. Returns what families.json says of it."""
@@ -61,8 +65,14 @@ def export(family: Family, folder: Path, runtime: str, models: Path) -> dict[str
 
 
 def reference_tensors(reference: Reference, photos: list[Path], tokens: np.ndarray) -> dict[str, np.ndarray]:
+    """Raises ValueError where embeddings are so alike that another picture's would pass for a picture's own."""
     pixels = np.stack([reference.pixel_values(Image.open(photo)) for photo in photos]).astype(np.float32)
-    return {"pixels": pixels, "images": reference.images(pixels), "texts": reference.texts(tokens)}
+    embeddings = {"images": reference.images(pixels), "texts": reference.texts(tokens)}
+    for name, rows in embeddings.items():
+        alike = (rows @ rows.T)[np.triu_indices(len(rows), 1)].max()
+        if alike > ALIKE:
+            raise ValueError(f"two {name} have a cosine of {alike}")
+    return {"pixels": pixels, **embeddings}
 
 
 def write_photos(samples: Path, folder: Path) -> list[Path]:

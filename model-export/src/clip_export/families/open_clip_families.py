@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import save_file
 
 from .family import Family, Reference
-from .random_weights import draw
+from .random_weights import draw, settle
 
 Config = dict[str, Any]
 
@@ -37,6 +37,7 @@ class OpenClip:
         options = copy.deepcopy(self.model)
         make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
         model = draw(make(**options), seed=1)
+        settle(model, model.encode_image, self.model["vision_cfg"]["image_size"])
         set_model_preprocess_cfg(model, self.preprocess)
         save_config_for_hf(model, folder / "open_clip_config.json", self.model)
         save_file(model.state_dict(), folder / "open_clip_model.safetensors")

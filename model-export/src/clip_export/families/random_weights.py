@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -15,7 +16,7 @@ MATRICES = (nn.Linear, nn.Conv2d, nn.Embedding)
 
 @torch.no_grad()
 def draw(model: Model, seed: int) -> Model:
-    """Draws every parameter and every statistic but the similarity's, the same every time; returns the model.
+    """Draws every parameter but the similarity's, the same every time; returns the model.
 
     Matrices keep the size of what goes through them, norms are some way off 1 and 0, so that different pictures and
     texts get embeddings that differ.
@@ -25,9 +26,27 @@ def draw(model: Model, seed: int) -> Model:
         for name, parameter in module.named_parameters(recurse=False):
             if not name.startswith("logit_"):
                 parameter.copy_(_values(module, name, parameter, random))
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.running_mean.normal_(0, 0.3, generator=random)
-            module.running_var.uniform_(0.5, 1.5, generator=random)
+    return model.eval()
+
+
+@torch.no_grad()
+def settle(model: Model, embed: Callable[[torch.Tensor], torch.Tensor], size: int) -> Model:
+    """Gives batch norms the statistics of pictures that go through them, as training does; returns the model.
+
+    With any others every picture gets nearly the same embedding.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # the mean of all there was
+        norm.reset_running_stats()
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.randn(32, 3, 5, 5, generator=random)
+    pictures = nn.functional.interpolate(coarse, size=size, mode="bicubic") + 0.3 * torch.randn(
+        32, 3, size, size, generator=random
+    )
+    if norms:
+        model.train()
+        embed(pictures)
     return model.eval()
 
 
