@@ -33,7 +33,6 @@ from ..progress import Track, bar
 from ..report import calibration_line
 from ..sensitivity import most_sensitive
 from ..sources.source import Source
-from ..tokenizer import encode
 from ..verify import ORDINARY_TEXTS, noise
 from .verify import Checks, verify_into
 
@@ -66,6 +65,7 @@ def export_bundle(
     options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    check_texts(checkpoint)
     runtime = options.runtime or default_runtime(console, checkpoint)
     check_options(runtime, options)
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
@@ -86,6 +86,15 @@ def check_options(runtime: str, options: ExportOptions) -> None:
         raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
     if runtime == ONNX and options.calibrate:
         raise ExportError("--calibrate is for --runtime engine: onnxruntime has no fast product to choose")
+
+
+def check_texts(checkpoint: Source) -> None:
+    """Refuses a text encoder whose tokenizer the edge cannot have."""
+    problem = checkpoint.text and checkpoint.text.edge_problem()
+    if problem:
+        raise ExportError(
+            f"{checkpoint.name}: its texts need {problem}. With --image-only its image encoder is exported alone."
+        )
 
 
 def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Pack:
@@ -135,7 +144,7 @@ def keeping_float(
     if not checkpoint.text:
         return graphs
     prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
-    ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    ids = checkpoint.text.tokenizer.encode([*prompts, *ORDINARY_TEXTS])
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 
