@@ -8,8 +8,9 @@ from . import (  # each adds itself, in the order of `--help`
     labels,
     publish,
     push,
+    train,
     verify,
 )
 from .app import app
 
-__all__ = ["app", "compare_templates", "export", "golden", "labels", "publish", "push", "verify"]
+__all__ = ["app", "compare_templates", "export", "golden", "labels", "publish", "push", "train", "verify"]

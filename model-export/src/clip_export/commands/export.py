@@ -31,16 +31,14 @@ from ..errors import ExportError
 from ..isolate_fit import check_bundle, check_source, expected_files
 from ..label_set import LabelSetError, fill_template, read_lines
 from ..manifest import R2, read_manifest
-from ..photo_list import PhotoList, load_pixels
+from ..photo_list import PhotoList, left_out_line, load_photos
 from ..progress import Track, bar
 from ..report import calibration_line
 from ..request import is_done, request_sha256
 from ..sensitivity import most_sensitive
 from ..sources.source import Source
-from ..tokenizer import encode
-from ..tolerance import Tolerance
 from ..verify import ORDINARY_TEXTS, noise
-from .verify import verify_into
+from .verify import Checks, verify_into
 
 ASSETS_FOLDER = "public"
 """beside wrangler.toml: Wrangler uploads what is in it"""
@@ -56,10 +54,12 @@ class ExportOptions:
     """"engine" or "onnx"; None: the engine for what it can run"""
     keep_float: int = 0
     """onnx: how many layers of each encoder stay float32"""
-    limit: Tolerance = field(default_factory=Tolerance)
+    checks: Checks = field(default_factory=Checks)
     calibrate: Path | None = None
     """engine: a folder of pictures by which fast products are chosen; None: all are exact"""
     goal: Goal = field(default_factory=Goal)
+    strict: bool = False
+    """whether one picture to calibrate by that cannot be read is an error"""
     allow_too_large: bool = False
     """for a workerd with more memory than an isolate of Cloudflare's"""
     force: bool = False
@@ -75,12 +75,19 @@ def export_bundle(
     options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    check_texts(checkpoint)
     runtime = options.runtime or default_runtime(console, checkpoint)
     check_options(runtime, options)
     check_place(out, facts.storage)
-    asked = {**asdict(options), "force": None, "calibrate": None, "runtime": runtime}
+    asked = {
+        **asdict(options),
+        "force": None,
+        "calibrate": None,
+        "checks": asdict(options.checks.limit),
+        "runtime": runtime,
+    }
     request = request_sha256(checkpoint, facts, photos, asked, options.calibrate)
-    if not options.force and is_done(out, request):
+    if not (options.force or options.checks.report) and is_done(out, request):
         console.print(f"{out} is done: it was made from this source with these options (--force makes it again)")
         return
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
@@ -97,7 +104,7 @@ def export_bundle(
         encoders = graphs or EngineEncoders(checkpoint, choose_packing(console, checkpoint, facts, options))
         manifest = {**write_bundle(folder, checkpoint, encoders, facts, bar), "request": request}
         check_bundle(console, manifest, options.allow_too_large)
-        verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
+        verify_into(console, folder, manifest, checkpoint, graphs, photos, options.checks)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
 
 
@@ -118,11 +125,23 @@ def check_options(runtime: str, options: ExportOptions) -> None:
         raise ExportError("--calibrate is for --runtime engine: onnxruntime has no fast product to choose")
 
 
+def check_texts(checkpoint: Source) -> None:
+    """Refuses a text encoder whose tokenizer the edge cannot have."""
+    problem = checkpoint.text and checkpoint.text.edge_problem()
+    if problem:
+        raise ExportError(
+            f"{checkpoint.name}: its texts need {problem}. With --image-only its image encoder is exported alone."
+        )
+
+
 def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Pack:
     """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
         return exact
-    data = {"image": picture_data(checkpoint, options.calibrate, bar)}
+    pictures, photos = picture_data(checkpoint, options.calibrate, bar, options.strict)
+    if photos.left_out:
+        console.print(left_out_line(photos), markup=False, highlight=False, soft_wrap=True)
+    data = {"image": pictures}
     if checkpoint.text:
         data["text"] = text_data(checkpoint, facts)
 
@@ -156,13 +175,13 @@ def keeping_float(
     if count <= 0:
         return graphs
     few = [replace(item, files=item.files[:SAMPLES], labels=item.labels[:SAMPLES]) for item in photos]
-    pixels = [load_pixels(item, checkpoint.preprocessing) for item in few] or [noise(checkpoint.image_size)]
+    pixels = [load_photos(item, checkpoint.preprocessing)[1] for item in few] or [noise(checkpoint.image_size)]
     images = [{"pixel_values": row[None]} for row in np.concatenate(pixels)]
     graphs = replace(graphs, keep_image=tuple(most_sensitive(graphs.image, images, count, bar)))
     if not checkpoint.text:
         return graphs
     prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
-    ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    ids = checkpoint.text.tokenizer.encode([*prompts, *ORDINARY_TEXTS])
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 

@@ -23,6 +23,8 @@ from ..wrangler import CONFIG, Bucket
 RECORD = "published.json"
 MOST_BYTES = 300 * 1024 * 1024
 """that Wrangler uploads as one object"""
+WORTH_A_RECORD = 1024 * 1024
+"""bytes of a file; each call of Wrangler takes seconds, and smaller ones are as soon uploaded again"""
 
 
 class PublishError(ExportError):
@@ -46,8 +48,9 @@ def publish_to_bucket(console: Console, folder: Path, bucket: Bucket) -> None:
         for entry in missing:
             bucket.put(f"{prefix}/{entry['path']}", folder / entry["path"])
             there[entry["path"]] = entry["sha256"]
-            write_record(bucket, prefix, there)
             advance(entry["bytes"])
+            if entry["bytes"] >= WORTH_A_RECORD or entry is missing[-1]:
+                write_record(bucket, prefix, there)
     bucket.put(f"{prefix}/model.json", folder / "model.json")
     console.print(
         f"{manifest['id']}: published to {bucket.name}, revision {manifest['revision'][:12]}", highlight=False
