@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from torch import nn
 
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
@@ -116,14 +115,10 @@ def engine_sizes(checkpoint: Source) -> dict[str, EncoderSizes]:
         if name == "image":
             sizes[name] = EncoderSizes(architecture, dim, image_size=checkpoint.image_size)
         else:
-            context, vocabulary = checkpoint.text.context_length, largest_table(checkpoint.model)
-            sizes[name] = EncoderSizes(architecture, dim, context_length=context, vocabulary=vocabulary)
+            tokenizer = checkpoint.text.tokenizer
+            lengths = {"context_length": tokenizer.context_length, "vocabulary": tokenizer.vocabulary_size}
+            sizes[name] = EncoderSizes(architecture, dim, **lengths)
     return sizes
-
-
-def largest_table(model: nn.Module) -> int:
-    """Tokens that a text encoder knows: no other table of embeddings has as many rows."""
-    return max(module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding))
 
 
 def fit_lines(fit: Fit) -> list[str]:
