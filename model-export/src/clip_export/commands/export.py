@@ -24,6 +24,7 @@ from ..bundle_encoders import (
 from ..calibration_data import picture_data, text_data
 from ..engine.architecture import ArchitectureError
 from ..engine.calibration import Goal, calibrate
+from ..engine.resnet import RESNET
 from ..engine.weights import Tensors, Tower
 from ..errors import ExportError
 from ..label_set import LabelSetError, fill_template, read_lines
@@ -91,6 +92,8 @@ def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, opt
     """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
         return exact
+    if checkpoint.image.architecture().get("kind") == RESNET:
+        raise ExportError("--calibrate is for Transformers: the products of a ResNet are all exact. Leave it out")
     data = {"image": picture_data(checkpoint, options.calibrate, bar)}
     if checkpoint.text:
         data["text"] = text_data(checkpoint, facts)
