@@ -14,7 +14,7 @@ import torch
 
 from .progress import Track, silent
 from .sources.source import Source
-from .tokenizer import encode
+from .tokenizer import Tokenizer
 
 EncodeImages = Callable[[np.ndarray], np.ndarray]
 """float32 [n, 3, size, size] -> float32 [n, dim], unit rows"""
@@ -33,7 +33,7 @@ def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
 
 def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
     """The checkpoint's text encoder in PyTorch, float32; of a source that has one."""
-    return text_encoder(source.text.encoder.embed, source.text.context_length, track, "texts, float")
+    return text_encoder(source.text.encoder.embed, source.text.tokenizer, track, "texts, float")
 
 
 def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
@@ -47,12 +47,12 @@ def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
     return encode_images
 
 
-def text_encoder(embed: Embed, context_length: int, track: Track, what: str) -> EncodeTexts:
+def text_encoder(embed: Embed, tokenizer: Tokenizer, track: Track, what: str) -> EncodeTexts:
     """`embed`: token ids [batch, length] -> float32 [batch, dim]. Texts of equal length share a batch: no padding."""
 
     @torch.inference_mode()
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
-        ids = [encode(text, context_length) for text in texts]
+        ids = tokenizer.encode(texts)
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = _equal_lengths(order, ids)
         rows = [embed(torch.tensor([ids[index] for index in batch]).int()).numpy() for batch in track(batches, what)]
@@ -72,23 +72,27 @@ def graph_image_encoder(graph: Path | bytes, track: Track = silent) -> EncodeIma
     return encode_images
 
 
-def graph_text_encoder(graph: Path | bytes, context_length: int, track: Track = silent) -> EncodeTexts:
+def graph_text_encoder(graph: Path | bytes, tokenizer: Tokenizer, track: Track = silent) -> EncodeTexts:
     """An ONNX text encoder, each text at its own length and in batch 1, as the edge runs it."""
     session = open_session(graph)
 
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
         embeddings = []
-        for text in track(texts, "texts, graph"):
-            ids = np.array([encode(text, context_length)], np.int32)  # [1, length]
-            embeddings.append(session.run(None, {"input_ids": ids})[0])
+        for ids in track(tokenizer.encode(texts), "texts, graph"):
+            embeddings.append(session.run(None, {"input_ids": np.array([ids], np.int32)})[0])  # [1, length]
         return np.concatenate(embeddings)
 
     return encode_texts
 
 
-def open_session(graph: Path | bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU, of a file or of its bytes (a bundle's graph may lie in several parts)."""
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+def open_session(graph: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session on the CPU, of a file or of its bytes (a bundle's graph may lie in several parts).
+
+    `threads`: 0 is one for each core.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _equal_lengths(order: list[int], ids: list[list[int]]) -> list[list[int]]:
