@@ -25,7 +25,6 @@ from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
 from .errors import ExportError
 from .sources.source import Source
-from .tokenizer import VOCABULARY
 
 MEBI = 1024 * 1024
 ISOLATE_BYTES = 112 * MEBI
@@ -116,8 +115,9 @@ def engine_sizes(checkpoint: Source) -> dict[str, EncoderSizes]:
         if name == "image":
             sizes[name] = EncoderSizes(architecture, dim, image_size=checkpoint.image_size)
         else:
-            context = checkpoint.text.context_length
-            sizes[name] = EncoderSizes(architecture, dim, context_length=context, vocabulary=VOCABULARY)
+            tokenizer = checkpoint.text.tokenizer
+            lengths = {"context_length": tokenizer.context_length, "vocabulary": tokenizer.vocabulary_size}
+            sizes[name] = EncoderSizes(architecture, dim, **lengths)
     return sizes
 
 

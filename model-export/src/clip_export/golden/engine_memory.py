@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..clip_tokenizer import VOCABULARY
 from ..engine.architecture import transformer_architecture
 from ..engine.memory import EncoderSizes, file_bytes, memory_bytes
 from ..engine.resnet import RESNET
 from ..isolate_fit import ISOLATE_BYTES
-from ..tokenizer import VOCABULARY
 
 CLIP_IMAGE = {"classToken": True, "preNorm": True, "pooling": "cls"}
 SIGLIP_IMAGE = {"classToken": False, "preNorm": False, "pooling": "attention"}
