@@ -49,7 +49,7 @@ def resnets() -> dict[str, EncoderSizes]:
         "RN101 image": resnet(224, [3, 4, 23, 3], 64, 32, 512),
         "RN50x4 image": resnet(288, [4, 6, 10, 6], 80, 40, 640),
         "RN50x16 image": resnet(384, [6, 8, 18, 8], 96, 48, 768),
-        "narrow ResNet image": resnet(70, [1, 2, 1, 1], 6, 3, 2048),
+        "narrow ResNet image": resnet(70, [1, 2, 1, 1], 22, 11, 4096),
     }
 
 
