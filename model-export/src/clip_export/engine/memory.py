@@ -1,6 +1,6 @@
 """What an encoder takes of an isolate's memory on the engine, to the byte, and how long its file will be, nearly.
 
-`memory_bytes` is the plan of src/engine/tower.ts and buffers.ts, of a ResNet that of resnet_memory.py: the file, the
+`memory_bytes` is the plan of src/engine/tower.ts and buffers.ts, of a ResNet resnet_memory.py: the file, the
 activations of one batch and what the products need, each at a multiple of 64, in whole pages.
 `test/engine/memory.test.ts` compares it with what the engine claims, for the sizes of the field's models
 (golden/engine_memory.py).
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .file import ALIGNMENT
-from .layout import FLOAT, attention_bytes, linear_bytes, room, up
+from .lengths import FLOAT, attention_buffers, linear_tensors, room, up
 from .linear import GROUP, INPUTS
-from .resnet_memory import KIND as RESNET
-from .resnet_memory import resnet_activations, resnet_tensors
+from .resnet import RESNET
+from .resnet_memory import ResNetSizes
 
 HEAP_BASE = 1152
 """where the kernels' own data end in build/engine.wasm: 1148, at the next multiple of 64"""
@@ -40,6 +40,13 @@ class EncoderSizes:
     vocabulary: int = 0
 
     @property
+    def resnet(self) -> ResNetSizes | None:
+        """None: it is a Transformer."""
+        if self.architecture.get("kind") != RESNET:
+            return None
+        return ResNetSizes(self.architecture, self.image_size, self.embedding_dim)
+
+    @property
     def patches(self) -> int:
         """Of an image."""
         return (self.image_size // self.architecture["patch"]) ** 2
@@ -59,16 +66,12 @@ class EncoderSizes:
 
 def memory_bytes(sizes: EncoderSizes, file_bytes: int) -> int:
     """Bytes that the engine claims for an encoder whose file has `file_bytes`."""
-    shape = sizes.architecture
-    if shape.get("kind") == RESNET:
-        taken = resnet_activations(shape, sizes.image_size, sizes.embedding_dim)
-    else:
-        taken = _transformer(sizes)
-    return up(HEAP_BASE + sum(up(size, ALIGNMENT) for size in (file_bytes, *taken)), PAGE)
+    activations = sizes.resnet.activations() if sizes.resnet else _transformer(sizes)
+    return up(HEAP_BASE + sum(up(size, ALIGNMENT) for size in (file_bytes, *activations)), PAGE)
 
 
 def _transformer(sizes: EncoderSizes) -> Iterator[int]:
-    """src/engine/tower.ts, without the file"""
+    """src/engine/tower.ts"""
     width, mlp = sizes.architecture["width"], sizes.architecture["mlp"]
     rows = room(max(TEXT_ROWS, sizes.tokens) if sizes.context_length else sizes.tokens)
     widest = max(width, mlp)
@@ -96,22 +99,22 @@ def file_bytes(sizes: EncoderSizes, fast: bool = False) -> int:
 def _activations(sizes: EncoderSizes, rows: int, wide: int) -> Iterator[int]:
     """src/engine/buffers.ts"""
     shape = sizes.architecture
-    width, tokens = shape["width"], room(sizes.tokens)
+    width, tokens, head = shape["width"], room(sizes.tokens), shape["width"] // shape["heads"]
     yield max(FLOAT * rows * max(shape["mlp"], 4 * width), wide)
     yield from [FLOAT * rows * width] * 2
     if shape.get("causal"):
         yield from [FLOAT * tokens * 2 * width] * shape["layers"]
-    yield from attention_bytes(sizes.tokens, width // shape["heads"])
+    yield from attention_buffers(sizes.tokens, head)
 
 
 def _blocks(shape: dict[str, Any], fast: bool) -> Iterator[int]:
     width, mlp = shape["width"], shape["mlp"]
     for _ in range(shape["layers"]):
         yield from [FLOAT * width] * 4  # two norms
-        yield from linear_bytes(3 * width, width, fast)
-        yield from linear_bytes(width, width, fast)
-        yield from linear_bytes(mlp, width, fast)
-        yield from linear_bytes(width, mlp, fast)
+        yield from linear_tensors(3 * width, width, fast)
+        yield from linear_tensors(width, width, fast)
+        yield from linear_tensors(mlp, width, fast)
+        yield from linear_tensors(width, mlp, fast)
         if fast:
             yield FLOAT * mlp
 
@@ -121,27 +124,27 @@ def _ends(sizes: EncoderSizes) -> Iterator[int]:
     width = sizes.architecture["width"]
     yield from [FLOAT * width] * 2
     if sizes.architecture.get("projection", True):
-        yield from linear_bytes(sizes.embedding_dim, width)
+        yield from linear_tensors(sizes.embedding_dim, width)
 
 
 def _image_tensors(sizes: EncoderSizes, fast: bool) -> Iterator[int]:
-    """src/engine/tensors.ts, imageTensors"""
-    shape = sizes.architecture
-    if shape.get("kind") == RESNET:
-        yield from resnet_tensors(shape, sizes.image_size, sizes.embedding_dim)
+    """src/engine/tensors.ts, imageTensors, and of a ResNet resnet-shape.ts"""
+    if sizes.resnet:
+        yield from sizes.resnet.tensors()
         return
+    shape = sizes.architecture
     width, mlp = shape["width"], shape["mlp"]
-    yield from linear_bytes(width, 3 * shape["patch"] ** 2)
+    yield from linear_tensors(width, 3 * shape["patch"] ** 2)
     yield from [FLOAT * width] * 3  # the class token, and the norm before the blocks
     yield FLOAT * sizes.tokens * width
     yield from _blocks(shape, fast)
     if shape["pooling"] == "attention":
         yield from [FLOAT * width] * 3
         yield from (
-            *linear_bytes(2 * width, width),
-            *linear_bytes(width, width),
-            *linear_bytes(mlp, width),
-            *linear_bytes(width, mlp),
+            *linear_tensors(2 * width, width),
+            *linear_tensors(width, width),
+            *linear_tensors(mlp, width),
+            *linear_tensors(width, mlp),
         )
     yield from _ends(sizes)
 

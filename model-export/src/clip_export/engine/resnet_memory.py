@@ -1,4 +1,7 @@
-"""What a ResNet takes of an isolate's memory: the plan of src/engine/resnet.ts, resnet-shape.ts and convolutions.ts."""
+"""What a ResNet takes of an isolate's memory on the engine, besides its file, and the tensors of the file.
+
+The plan of src/engine/resnet.ts, resnet-shape.ts and convolutions.ts; engine/memory.py adds it up.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .architecture import PANEL
-from .layout import FLOAT, attention_bytes, linear_bytes, room, up
+from .lengths import FLOAT, attention_buffers, linear_tensors, room, up
 from .linear import INPUTS
+from .resnet import COLOURS
 
-KIND = "resnet"
-"""the manifest's `kind`"""
-COLOURS, NEIGHBOURS = 3, 9
+NEIGHBOURS = 9
 STRIP_BYTES = 512 * 1024
+"""the neighbourhoods of a strip (src/engine/convolutions.ts)"""
 
 
 @dataclass(frozen=True)
 class Bottleneck:
     side: int
+    """pixels of what comes in"""
     inputs: int
     inner: int
     outputs: int
@@ -27,89 +31,74 @@ class Bottleneck:
     pools: bool
 
 
-@dataclass(frozen=True)
 class ResNetSizes:
-    """By the architecture and the image's side."""
+    """By the manifest's `architecture`, and the image's size."""
 
-    stem_side: int
-    stem_inner: int
-    stem_outputs: int
-    bottlenecks: list[Bottleneck]
-    side: int
-    width: int
+    def __init__(self, architecture: dict[str, Any], size: int, embedding_dim: int) -> None:
+        width = architecture["width"]
+        self.size, self.embedding_dim, self.heads = size, embedding_dim, architecture["heads"]
+        self.stem_side, self.stem_inner, self.stem_outputs = (size + 1) // 2, up(width // 2, PANEL), up(width, PANEL)
+        self.bottlenecks: list[Bottleneck] = []
+        side, inputs = self.stem_side // 2, self.stem_outputs
+        for stage, count in enumerate(architecture["stages"]):
+            inner = width * 2**stage
+            for i in range(count):
+                pools = stage > 0 and i == 0
+                self.bottlenecks.append(Bottleneck(side, inputs, up(inner, PANEL), 4 * inner, i == 0, pools))
+                side, inputs = side // 2 if pools else side, 4 * inner
+        self.width, self.tokens = inputs, side**2 + 1
 
-    @property
-    def tokens(self) -> int:
-        """That the attention sees."""
-        return self.side**2 + 1
+    def activations(self) -> Iterator[int]:
+        """Bytes of each buffer."""
+        yield from self._maps()
+        strips = [(room(min(rows, _strip_rows(inputs))), up(inputs, INPUTS)) for rows, inputs in self._products()]
+        values = max(rows * inputs for rows, inputs in strips)
+        yield from (FLOAT * values, 2 * values, FLOAT * max(rows for rows, _ in strips))
+        yield from attention_buffers(self.tokens, self.width // self.heads)
 
+    def tensors(self) -> Iterator[int]:
+        """Bytes of each tensor of the file."""
+        yield from linear_tensors(self.stem_inner, NEIGHBOURS * COLOURS)
+        yield from linear_tensors(self.stem_inner, NEIGHBOURS * self.stem_inner)
+        yield from linear_tensors(self.stem_outputs, NEIGHBOURS * self.stem_inner)
+        for block in self.bottlenecks:
+            yield from linear_tensors(block.inner, block.inputs)
+            yield from linear_tensors(block.inner, NEIGHBOURS * block.inner)
+            yield from linear_tensors(block.outputs, block.inputs) if block.first else ()
+            yield from linear_tensors(block.outputs, block.inner)
+        yield FLOAT * self.tokens * self.width
+        yield from linear_tensors(self.width, self.width)
+        yield from linear_tensors(2 * self.width, self.width)
+        yield from linear_tensors(self.embedding_dim, self.width)
 
-def resnet_sizes(architecture: dict[str, Any], size: int) -> ResNetSizes:
-    """src/engine/resnet-shape.ts, resNetShape"""
-    width = architecture["width"]
-    stem_side, outputs = -(-size // 2), up(width, PANEL)
-    side, inputs, bottlenecks = stem_side // 2, outputs, []
-    for stage, count in enumerate(architecture["stages"]):
-        inner = width * 2**stage
-        for i in range(count):
-            pools = i == 0 and stage > 0
-            bottlenecks.append(Bottleneck(side, inputs, up(inner, PANEL), 4 * inner, i == 0, pools))
-            side, inputs = side // 2 if pools else side, 4 * inner
-    return ResNetSizes(stem_side, up(width // 2, PANEL), outputs, bottlenecks, side, inputs)
-
-
-def resnet_activations(architecture: dict[str, Any], size: int, embedding_dim: int) -> Iterator[int]:
-    """Bytes of each thing that lies beside the file."""
-    shape = resnet_sizes(architecture, size)
-    yield from _maps(shape, size, embedding_dim)
-    yield from _strips(shape)
-    yield from attention_bytes(shape.tokens, shape.width // architecture["heads"])
-
-
-def resnet_tensors(architecture: dict[str, Any], size: int, embedding_dim: int) -> Iterator[int]:
-    """Bytes of the tensors of its file."""
-    shape = resnet_sizes(architecture, size)
-    yield from linear_bytes(shape.stem_inner, NEIGHBOURS * COLOURS)
-    yield from linear_bytes(shape.stem_inner, NEIGHBOURS * shape.stem_inner)
-    yield from linear_bytes(shape.stem_outputs, NEIGHBOURS * shape.stem_inner)
-    for block in shape.bottlenecks:
-        yield from linear_bytes(block.inner, block.inputs)
-        yield from linear_bytes(block.inner, NEIGHBOURS * block.inner)
-        if block.first:
-            yield from linear_bytes(block.outputs, block.inputs)
-        yield from linear_bytes(block.outputs, block.inner)
-    yield FLOAT * shape.tokens * shape.width
-    for outputs in (shape.width, 2 * shape.width, embedding_dim):
-        yield from linear_bytes(outputs, shape.width)
-
-
-def _maps(shape: ResNetSizes, size: int, embedding_dim: int) -> Iterator[int]:
-    def area(side: int, channels: int) -> int:
-        return room(side**2) * channels * FLOAT
-
-    stages = [block for block in shape.bottlenecks if block.first]
-    outputs = [area(block.side // 2 if block.pools else block.side, block.outputs) for block in stages]
-    vector = room(1) * FLOAT
-    yield max(area(size, COLOURS), area(shape.stem_side, shape.stem_outputs), *outputs[0::2], 2 * vector * shape.width)
-    yield max(area(shape.stem_side // 2, shape.stem_outputs), *outputs[1::2])
-    yield from [
-        max(
-            area(shape.stem_side, shape.stem_inner),
-            *(area(block.side, block.inner) for block in stages),
-            room(shape.tokens) * 2 * shape.width * FLOAT,
-            vector * embedding_dim,
+    def _maps(self) -> Iterator[int]:
+        stages = [block for block in self.bottlenecks if block.first]
+        outputs = [_map(block.side // 2 if block.pools else block.side, block.outputs) for block in stages]
+        vector = FLOAT * room(1)
+        stem = _map(self.stem_side, self.stem_outputs)
+        yield max(_map(self.size, COLOURS), stem, *outputs[0::2], 2 * vector * self.width)
+        yield max(_map(self.stem_side // 2, self.stem_outputs), *outputs[1::2])
+        inner = max(
+            _map(self.stem_side, self.stem_inner),
+            *(_map(block.side, block.inner) for block in stages),
+            FLOAT * room(self.tokens) * 2 * self.width,
+            vector * self.embedding_dim,
         )
-    ] * 2
+        yield from (inner, inner)
+
+    def _products(self) -> Iterator[tuple[int, int]]:
+        """Rows and inputs."""
+        yield self.stem_side**2, NEIGHBOURS * COLOURS
+        yield self.stem_side**2, NEIGHBOURS * self.stem_inner
+        for block in self.bottlenecks:
+            yield block.side**2, block.inputs
+            yield block.side**2, NEIGHBOURS * block.inner
+        yield self.tokens, self.width
 
 
-def _strips(shape: ResNetSizes) -> Iterator[int]:
-    products = [(shape.stem_side**2, NEIGHBOURS * inputs) for inputs in (COLOURS, shape.stem_inner)]
-    for block in shape.bottlenecks:
-        products += [(block.side**2, inputs) for inputs in (block.inputs, NEIGHBOURS * block.inner)]
-    products.append((shape.tokens, shape.width))
-    strips = []
-    for rows, inputs in products:
-        padded = up(inputs, INPUTS)
-        strips.append((room(min(rows, 8 * max(1, STRIP_BYTES // (padded * FLOAT * 8)))), padded))
-    values = max(rows * inputs for rows, inputs in strips)
-    yield from (FLOAT * values, 2 * values, FLOAT * max(rows for rows, _ in strips))
+def _map(side: int, channels: int) -> int:
+    return FLOAT * room(side**2) * channels
+
+
+def _strip_rows(inputs: int) -> int:
+    return 8 * max(1, STRIP_BYTES // (up(inputs, INPUTS) * FLOAT * 8))

@@ -1,4 +1,4 @@
-"""Sizes that all plans of the engine's memory share, in bytes."""
+"""How long things are in the engine's memory and in its files, in bytes or rows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def room(rows: int) -> int:
     return up(rows + 3, 8)
 
 
-def attention_bytes(tokens: int, head: int) -> Iterator[int]:
-    """src/engine/buffers.ts, planAttention"""
-    tokens = room(tokens)
-    yield from [tokens * head * 2, tokens * FLOAT] * 2
-    yield from (32, 24 * tokens + 8 * head + 64)
+def attention_buffers(tokens: int, head: int) -> Iterator[int]:
+    """src/engine/buffers.ts, planAttention. `head`: its width."""
+    rows = room(tokens)
+    yield from [rows * head * 2, rows * 4] * 2
+    yield from (32, 24 * rows + 8 * head + 64)
 
 
-def linear_bytes(outputs: int, inputs: int, fast: bool = False) -> Iterator[int]:
-    """Of a linear's tensors (engine/linear.py), with a bias, which some have not."""
+def linear_tensors(outputs: int, inputs: int, fast: bool = False) -> Iterator[int]:
+    """engine/linear.py; with a bias, which some have not."""
     yield outputs * up(inputs, INPUTS)
     yield from [FLOAT * outputs] * 2
     if fast and inputs % INPUTS == 0:
