@@ -11,6 +11,7 @@ interface Case {
 
 const bundle = 'public/models/tiny-64';
 const { tokenizer: spec } = parseModelManifest(readJson(`${bundle}/model.json`)).text!;
+if (spec.kind !== 'clip-bpe') throw new Error('the tokenizer is not CLIP’s');
 const merges = new Uint16Array(readBytes(`${bundle}/merges.bin`).buffer);
 const entities = new Map(Object.entries(readJson<Record<string, string>>(`${bundle}/html-entities.json`)));
 const tokenizer = createTokenizer(spec, merges, entities);

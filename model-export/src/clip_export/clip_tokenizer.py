@@ -44,6 +44,7 @@ class ClipTokenizer:
     pad_id: int = 0
     """open_clip's"""
     end_of_text: int = END_ID
+    padding_side: str = "right"
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The start token first, the end token last."""
@@ -130,9 +131,14 @@ def write_artifact(folder: Path) -> list[Path]:
     """Writes what the edge's tokenizer needs: `merges.bin` (little-endian uint16 pairs, 196 kB) and
     `html-entities.json` (HTML5's named references as Python knows them, name with its semicolon if any -> text)."""
     folder.mkdir(parents=True, exist_ok=True)
-    merges, entities = folder / "merges.bin", folder / "html-entities.json"
+    merges = folder / "merges.bin"
     merges.write_bytes(merge_pairs().tobytes())
+    return [merges, write_html_entities(folder)]
+
+
+def write_html_entities(folder: Path) -> Path:
+    entities = folder / "html-entities.json"
     entities.write_text(
         json.dumps(html.entities.html5, sort_keys=True, separators=(",", ":"), ensure_ascii=False), encoding="utf-8"
     )
-    return [merges, entities]
+    return entities

@@ -15,12 +15,14 @@ from ..clip_tokenizer import VOCABULARY, ClipTokenizer
 from ..engine import open_clip as engine_open_clip
 from ..engine.open_clip import OpenClip
 from ..hf_tokenizer import HfTokenizer, PaddedTokenizer, check_vocabulary, having_files
-from ..tokenizer import Tokenizer, TokenizerError
+from ..tokenizer import Tokenizer, TokenizerError, pad
 from .open_clip_checkpoint import FOLDER, Checkpoint
 from .source import SourceEncoder, SourceText
 
 CLIPS = {"clean": "lower", "reduction_mask": ""}
 """SimpleTokenizer's options, as clip_tokenizer.py has them"""
+HF_CLEANING = "whitespace"
+"""HFTokenizer's, if nothing is stated"""
 
 
 def read_tokenizer(found: Checkpoint) -> Tokenizer:
@@ -34,8 +36,9 @@ def read_tokenizer(found: Checkpoint) -> Tokenizer:
         if not text.get("hf_model_name"):
             check_vocabulary(library.tokenizer, rows)
         if not library.tokenizer_mode:
+            clean = (text.get("tokenizer_kwargs") or {}).get("clean", HF_CLEANING)
             zeroed = library.tokenizer.sep_token_id if library.strip_sep_token else None
-            return HfTokenizer(library.tokenizer, library.context_length, rows, library.clean_fn, zeroed)
+            return HfTokenizer(library.tokenizer, library.context_length, rows, clean, zeroed)
         return PaddedTokenizer(library, library.context_length, f"tokenizer_mode {library.tokenizer_mode!r}")
     options = {**CLIPS, **(text.get("tokenizer_kwargs") or {})}
     others = [f"{key} {value!r}" for key, value in options.items() if CLIPS.get(key) != value]
@@ -88,8 +91,7 @@ def embed_texts(model: OpenClip, tokenizer: Tokenizer, padded: bool, ids: torch.
     """As SourceEncoder.embed; what `encode_text` gives for texts that are filled up to the context's length."""
     ids = ids.long()
     if padded:
-        missing = tokenizer.context_length - ids.shape[1]
-        return model.encode_text(nn.functional.pad(ids, (0, missing), value=tokenizer.pad_id), normalize=True)
+        return model.encode_text(pad(tokenizer, ids), normalize=True)
     text = model if isinstance(model, CLIP) else model.text
     if isinstance(text, HFTextEncoder):
         return model.encode_text(ids, normalize=True)
