@@ -42,7 +42,7 @@ describe.each(cases)('$library, $tokenizer.clean', (golden) => {
   });
 
   it('takes megabytes of text for what they are: too long', () => {
-    const long = tokenizer.encode('a photo of a cat '.repeat(200_000));
+    const long = tokenizer.encode('a photo of a cat '.repeat(60_000));
     expect(long.truncated).toBe(true);
     expect(long.tokenIds).toEqual(tokenizer.encode('a photo of a cat '.repeat(100)).tokenIds);
   });
