@@ -109,6 +109,10 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 export type Cleaning = (typeof CLEANINGS)[number];
 export const CLEANINGS = ['none', 'whitespace', 'lower', 'canonicalize', 'siglip'] as const;
 
+/** Those that leave no capitals, which CLIP's tokenizer here does not know. */
+export type ClipCleaning = (typeof CLIP_CLEANINGS)[number];
+export const CLIP_CLEANINGS = ['lower', 'canonicalize'] as const satisfies readonly Cleaning[];
+
 /** Those that need the table of HTML entities. */
 export const readsEntities = (cleaning: Cleaning): boolean => cleaning !== 'none' && cleaning !== 'siglip';
 

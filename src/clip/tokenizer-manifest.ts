@@ -3,7 +3,7 @@
 import { type BundleFile, parseFiles } from './bundle-file.ts';
 import { CHARSMAP_MATCHES, type CharsmapMatch } from './charsmap.ts';
 import { type Field, FieldError } from './checked-json.ts';
-import { CLEANINGS, type Cleaning, readsEntities } from './clean-text.ts';
+import { CLEANINGS, CLIP_CLEANINGS, type Cleaning, readsEntities } from './clean-text.ts';
 import type { TokenizerSpec } from './tokenizer.ts';
 
 /** CLIP's byte-pair encoding. */
@@ -53,7 +53,8 @@ export function parseTokenizer(of: Field, contextLength: number): TokenizerManif
   if (kind === 'clip-bpe') {
     checkFiles(of, files, 2);
     const [startOfText, endOfText] = [token('startOfText'), token('endOfText')];
-    return { kind, contextLength, vocabularySize, startOfText, endOfText, files };
+    const clean = of.optional('clean')?.oneOf(CLIP_CLEANINGS) ?? 'lower';
+    return { kind, contextLength, vocabularySize, startOfText, endOfText, clean, files };
   }
   const model = of.get('model').oneOf(HF_MODELS);
   const clean = of.get('clean').oneOf(CLEANINGS);

@@ -56,6 +56,12 @@ it('leaves mojibake as it is, which the reference repairs', () => {
   expect(repaired.length).toBeLessThan(golden.mojibake.length);
 });
 
+it('cleans texts as open_clip’s "canonicalize", where the manifest says so', () => {
+  const { texts, clipCanonicalize } = goldenJson<{ texts: string[]; clipCanonicalize: number[][] }>('hf-tokens');
+  const canonical = createTokenizer({ ...spec, clean: 'canonicalize', contextLength: 32 }, merges, entities);
+  expect(texts.map((text) => Array.from(canonical.encode(text).tokenIds))).toEqual(clipCanonicalize);
+});
+
 it('refuses merges that the vocabulary has no room for', () => {
   expect(() => createTokenizer({ ...spec, endOfText: 600 }, merges, entities)).toThrow(/no room/);
 });

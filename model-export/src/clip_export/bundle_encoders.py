@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from transformers import CLIPModel
 
-from .clip_tokenizer import ClipTokenizer
+from .clip_tokenizer import LOWER, ClipTokenizer
 from .edge_tokenizer import read_edge_tokenizer
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine.file import read_engine_tensors, write_engine_file
@@ -145,5 +145,5 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
 def bundle_tokenizer(folder: Path, text: dict[str, Any]) -> Tokenizer:
     """The tokenizer of a bundle. `text`: the manifest's."""
     if text["tokenizer"]["kind"] == "clip-bpe":
-        return ClipTokenizer(text["contextLength"])
+        return ClipTokenizer(text["contextLength"], clean=text["tokenizer"].get("clean", LOWER))
     return read_edge_tokenizer(folder, text)

@@ -1,4 +1,4 @@
-"""Golden tokens of other tokenizers than CLIP's: the ids that transformers gives, behind the cleanings of open_clip.
+"""Golden tokens of other tokenizers than CLIP's, by transformers, and of other cleanings, by open_clip.
 
 For the reason in tokens.py, texts that ftfy repairs are left out.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..clip_tokenizer import ClipTokenizer
 from ..edge_tokenizer import NONE
 from ..hard_texts import curated, nonsense, prompts
 from ..hf_tokenizer import HfTokenizer
@@ -38,10 +39,12 @@ CASES = [
 
 def write_hf_tokens(out: Path) -> dict[str, Any]:
     """Writes `hf-LIBRARY.json` into `out`, each a `tokenizer.json`, but no charsmap: all have the same. Returns {texts,
-    cases: [{library, contextLength, tokenizer, ids, truncated}]}, `tokenizer` as in a manifest, without files."""
+    clipCanonicalize, cases: [{library, contextLength, tokenizer, ids, truncated}]}, `tokenizer` as in a manifest,
+    without files; `clipCanonicalize` are the ids of CLIP's own behind open_clip's "canonicalize"."""
     texts = [*curated(), *prompts()[::5], *nonsense(120)]
     texts = [text for text in dict.fromkeys(texts) if not needs_mojibake_repair(text)]
-    golden: dict[str, Any] = {"texts": texts, "cases": []}
+    clips = ClipTokenizer(CONTEXT, clean="canonicalize")
+    golden: dict[str, Any] = {"texts": texts, "clipCanonicalize": clips.encode(texts), "cases": []}
     for case in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             library = load(case.save(Path(scratch) / case.library))

@@ -11,7 +11,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import text_global_pool
 from torch import nn
 
-from ..clip_tokenizer import VOCABULARY, ClipTokenizer
+from ..clip_tokenizer import CLEANINGS, LOWER, VOCABULARY, ClipTokenizer
 from ..engine import open_clip as engine_open_clip
 from ..engine.open_clip import OpenClip
 from ..hf_tokenizer import HfTokenizer, PaddedTokenizer, check_vocabulary, having_files
@@ -19,7 +19,7 @@ from ..tokenizer import Tokenizer, TokenizerError, pad
 from .open_clip_checkpoint import FOLDER, Checkpoint
 from .source import SourceEncoder, SourceText
 
-CLIPS = {"clean": "lower", "reduction_mask": ""}
+CLIPS = {"clean": LOWER, "reduction_mask": ""}
 """SimpleTokenizer's options, as clip_tokenizer.py has them"""
 HF_CLEANING = "whitespace"
 """HFTokenizer's, if nothing is stated"""
@@ -41,12 +41,15 @@ def read_tokenizer(found: Checkpoint) -> Tokenizer:
             return HfTokenizer(library.tokenizer, library.context_length, rows, clean, zeroed)
         return PaddedTokenizer(library, library.context_length, f"tokenizer_mode {library.tokenizer_mode!r}")
     options = {**CLIPS, **(text.get("tokenizer_kwargs") or {})}
+    clean = options["clean"]
+    if clean in CLEANINGS:
+        options["clean"] = LOWER
     others = [f"{key} {value!r}" for key, value in options.items() if CLIPS.get(key) != value]
     if others or not isinstance(library, SimpleTokenizer):
         return PaddedTokenizer(library, library.context_length, ", ".join(others) or type(library).__name__)
     if rows < VOCABULARY:
         raise TokenizerError(f"its tokenizer has {VOCABULARY} tokens, the text encoder's token table {rows} rows")
-    return ClipTokenizer(library.context_length, rows)
+    return ClipTokenizer(library.context_length, rows, clean=clean)
 
 
 def text_source(model: OpenClip, tokenizer: Tokenizer) -> SourceText:
