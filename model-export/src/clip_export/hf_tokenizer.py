@@ -16,6 +16,7 @@ from transformers.utils import cached_file
 
 from .charsmap import GRAPHEMES, LONGEST
 from .edge_tokenizer import (
+    ISOLATE_BYTES,
     MODELS,
     NONE,
     SIGLIP,
@@ -120,6 +121,9 @@ class HfTokenizer:
             self.vocabulary_size,
             self.pad_id,
         )
+        if made.heap_bytes > ISOLATE_BYTES:
+            takes, has = (f"{count / 2**20:.0f} MiB" for count in (made.heap_bytes, ISOLATE_BYTES))
+            raise TokenizerError(f"the tokenizer {name}, which takes about {takes} of memory, and an isolate has {has}")
         check_same(self, made)
         return made
 
