@@ -27,6 +27,7 @@ from clip_export.golden.siglip_bundle import CONTEXT, SIZES, TEXTS, save_checkpo
 from clip_export.golden.small_tokenizers import BPE_SIZE, UNIGRAM_SIZE, load, save_gemma, save_t5, train_unigram
 from clip_export.hard_texts import curated, nonsense
 from clip_export.hf_tokenizer import HfTokenizer
+from clip_export.isolate_fit import MEBI, FitError, check_encoders, encoder_bytes, fit_of
 from clip_export.manifest import read_manifest
 from clip_export.sources.source import SourceError, load_source
 
@@ -168,11 +169,15 @@ def test_a_tokenizer_of_a_kind_that_the_edge_lacks(tmp_path: Path) -> None:
     )
 
 
-def test_a_tokenizer_that_no_isolate_has_room_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tokenizer = HfTokenizer(load(save_gemma(tmp_path)), 16, BPE_SIZE)
-    assert tokenizer.edge_problem() is None
-    monkeypatch.setattr("clip_export.hf_tokenizer.ISOLATE_BYTES", tokenizer.for_edge().heap_bytes - 1)
-    assert "GemmaTokenizer, which takes about 0 MiB of memory, and an isolate has 0 MiB" in tokenizer.edge_problem()
+def test_the_memory_that_a_tokenizer_takes_is_counted(siglip: Path, tmp_path: Path) -> None:
+    assert run("export", siglip, "--id", "x", "--out", tmp_path / "x").exit_code == 0
+    manifest = read_manifest(tmp_path / "x")
+    taken = encoder_bytes(manifest, "text")
+    assert load_source(str(siglip)).text.tokenizer.heap_bytes == 30 * (tmp_path / "x/tokenizer.json").stat().st_size
+    manifest["text"]["tokenizer"]["files"][0]["bytes"] += 4 * MEBI
+    assert encoder_bytes(manifest, "text") == taken + 120 * MEBI
+    with pytest.raises(FitError, match=r"the text encoder takes 12\d\.\d MiB of memory.*\n.*--image-only"):
+        check_encoders(fit_of(manifest))
 
 
 def test_a_clip_with_another_vocabulary(tmp_path: Path) -> None:

@@ -33,8 +33,6 @@ OPEN_CLIP = ("whitespace", "lower", "canonicalize")
 MODELS = ("Unigram", "BPE with byte_fallback")
 HEAP_BYTES = {"Unigram": 30, "BPE": 10}
 """of a byte of `tokenizer.json`, as the Worker counts it (src/runtime/load-tokenizer.ts)"""
-ISOLATE_BYTES = 112 * 2**20
-"""what an isolate has for a model, as the Worker counts it (src/runtime/isolate-memory.ts)"""
 KEPT = ("version", "added_tokens", "normalizer", "pre_tokenizer", "model")
 
 
@@ -64,7 +62,6 @@ class EdgeTokenizer:
 
     @property
     def heap_bytes(self) -> int:
-        """What it takes of an isolate's memory, about."""
         return HEAP_BYTES[self.model] * len(self.tokenizer_json.encode())
 
     @cached_property
