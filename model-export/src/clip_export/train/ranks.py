@@ -45,7 +45,7 @@ class Ranks:
         """Copies the first process's into those of the others."""
         if self.world > 1:
             for tensor in tensors:
-                dist.broadcast(tensor, 0)
+                dist.broadcast(tensor.detach(), 0)  # shares its memory, but records nothing to differentiate
 
 
 @contextmanager
