@@ -20,7 +20,7 @@ from .tokens import needs_mojibake_repair
 
 CONTEXT = 32
 NAMES = ["<pad>", "<eos> a <bos> cat<eos>", "＜/s＞ cat", "a<mask>b", "<0x41>", "▁a ▁▁ cat"]
-"""of special tokens, inside a text. Not those that SiglipTokenizer looks for before it cleans: at the edge they are text"""
+"""of special tokens, in a text. Not those that SiglipTokenizer looks for before it cleans: at the edge they are text"""
 
 
 @dataclass(frozen=True)
