@@ -174,6 +174,8 @@ def encoder_fact(encoder: dict[str, Any]) -> str:
     architecture = encoder.get("architecture")
     if architecture is None:
         return f"{encoder['runtime']} graph"
-    shape = ", ".join(f"{key} {architecture[key]}" for key in ("layers", "width", "heads") if key in architecture)
+    shape = ", ".join(
+        f"{key} {architecture[key]}" for key in ("layers", "stages", "width", "heads") if key in architecture
+    )
     fast = len(architecture.get("fast", []))
     return f"{encoder['runtime']}; {shape}; {f'{fast} linears fast' if fast else 'all linears exact'}"
