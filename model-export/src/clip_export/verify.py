@@ -18,7 +18,7 @@ from .accuracy import zero_shot_accuracy
 from .bundle_encoders import ENGINE, ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
 from .encoders import EncodeTexts, float_image_encoder, float_text_encoder, graph_image_encoder, graph_text_encoder
 from .errors import ExportError
-from .label_set import LabelSet, embed_labels, fill_template, read_label_set
+from .label_set import LabelSet, embed_texts, read_label_set
 from .photo_list import PhotoList, load_pixels
 from .progress import Track, silent
 from .sources.source import Source
@@ -95,7 +95,7 @@ def text_parity(
     track: Track = silent,
 ) -> dict[str, Any]:
     """Text encoders compared on every prompt of the built-in sets and a few ordinary texts."""
-    prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
+    prompts = [text for made in label_sets for label in made.labels for text in made.texts().prompts_of(label)]
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
     stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.text.context_length, track)} if graphs else {}
     stages[BUNDLE_STAGE[manifest["text"]["runtime"]]] = bundle_text_encoder(folder, manifest, track)
@@ -119,7 +119,7 @@ def photo_accuracy(
     truth = measured.photos.labels
     for made in label_sets:
         if set(truth) <= set(made.labels):
-            texts = embed_labels(made.labels, made.templates, encode_float)
+            texts = embed_texts(made.texts(), encode_float)
             scale, bias = source.logit_scale, source.logit_bias
             in_float = zero_shot_accuracy(measured.reference, texts, scale, made.labels, truth, bias)
             in_int8 = zero_shot_accuracy(measured.int8, made.embeddings, scale, made.labels, truth, bias)

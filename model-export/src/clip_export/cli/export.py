@@ -13,6 +13,7 @@ from ..tolerance import Tolerance
 from .app import app, console, failing_clearly
 from .options import (
     Checkpoint,
+    Device,
     ImageFolder,
     Images,
     MaxLoss,
@@ -46,7 +47,10 @@ def export(
             "than CLIP's (SigLIP), and to save memory.",
         ),
     ] = False,
-    labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
+    labels: Annotated[
+        list[str],
+        typer.Option(help="NAME=labels.txt:templates.txt, of the kinds that labels takes. The first is the default."),
+    ] = [],
     images: Images = [],
     image_folder: ImageFolder = [],
     runtime: Annotated[
@@ -72,6 +76,7 @@ def export(
     keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
+    device: Device = None,
 ) -> None:
     """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
 
@@ -84,11 +89,13 @@ def export(
     """
     from ..bundle import BundleFacts
     from ..commands.export import ExportOptions, export_bundle, parse_labels
+    from ..devices import find_device
     from ..engine.calibration import Goal
     from ..photo_list import read_photo_lists
     from ..sources.source import load_source
 
     with failing_clearly():
+        where = find_device(device)
         photos = read_photo_lists(images, image_folder)
         sets = [parse_labels(text) for text in labels]
         facts = BundleFacts(id, title or id, license, sets)
@@ -99,5 +106,6 @@ def export(
         goal = Goal() if parity is None else Goal(parity)
         limit = tolerance(min_cosine, max_top1_loss, goal.worst)
         options = ExportOptions(runtime, keep_float, limit, calibrate, goal)
-        loaded = load_source(source, source_name or None, checkpoint=checkpoint, image_only=image_only)
+        called = source_name or None
+        loaded = load_source(source, called, checkpoint=checkpoint, image_only=image_only, device=where)
         export_bundle(console, loaded, facts, out, photos, options)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..tolerance import Tolerance
+
+
+class Precision(StrEnum):
+    """Of a checkpoint's matrix products."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
 
 SourceName = Annotated[
     str,
@@ -36,7 +46,14 @@ MinCosine = Annotated[
     ),
 ]
 MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
-LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
+LabelFile = Annotated[
+    Path,
+    typer.Option(help="One label a line; or .csv with the header label,prompt; or .json.", exists=True, dir_okay=False),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Where PyTorch computes: cpu, cuda, cuda:1, mps. Without it cuda if there is one, else cpu."),
+]
 TEMPLATES = 'One template a line, with "{}" for the label.'
 
 

@@ -7,6 +7,7 @@ from .app import app, console, failing_clearly
 from .options import (
     Bundle,
     Checkpoint,
+    Device,
     ImageFolder,
     Images,
     MaxLoss,
@@ -25,6 +26,7 @@ def verify(
     image_folder: ImageFolder = [],
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
+    device: Device = None,
 ) -> None:
     """Compare a bundle with its checkpoint. Writes `quality` into its model.json.
 
@@ -32,9 +34,10 @@ def verify(
     --images photos.tsv --image-folder photos`
     """
     from ..commands.verify import verify_bundle
+    from ..devices import find_device
     from ..photo_list import read_photo_lists
 
     with failing_clearly():
         limit = tolerance(min_cosine, max_top1_loss)
         photos = read_photo_lists(images, image_folder)
-        verify_bundle(console, bundle, source, photos, limit, checkpoint)
+        verify_bundle(console, bundle, source, photos, limit, checkpoint, find_device(device))

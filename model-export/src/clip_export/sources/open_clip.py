@@ -81,7 +81,7 @@ def embed_texts(model: OpenClip, ids: torch.Tensor) -> torch.Tensor:
         return model.encode_text(padded, normalize=True)
     # `encode_text` takes no shorter texts, but what follows the end of a text changes nothing and is most of the work
     text, length = engine_open_clip.text_tower(model), ids.shape[1]
-    mask = torch.full((length, length), float("-inf")).triu(1)
+    mask = torch.full((length, length), float("-inf"), device=ids.device).triu(1)
     x = text.ln_final(text.transformer(text.token_embedding(ids) + text.positional_embedding[:length], attn_mask=mask))
     pooled = text_global_pool(x, ids, text.pool_type, END_OF_TEXT)  # [n, width]
     projection = text.text_projection
