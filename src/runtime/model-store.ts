@@ -90,7 +90,8 @@ async function readManifest(id: string, openFile: OpenFile): Promise<ModelManife
   }
 }
 
-async function loadTokenizer(id: string, text: TextEncoderManifest, openFile: OpenFile): Promise<Tokenizer> {
+/** @throws model_unavailable */
+export async function loadTokenizer(id: string, text: TextEncoderManifest, openFile: OpenFile): Promise<Tokenizer> {
   const [mergesFile, entitiesFile] = text.tokenizer.files;
   if (!entitiesFile)
     throw new ClipError('model_unavailable', `The tokenizer of "${id}" lacks its table of HTML entities.`);

@@ -10,7 +10,6 @@ Templates: text. All are UTF-8, with a byte order mark or without; blanks around
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from .label_texts import DEFAULT_TEMPLATES, LabelSetError, LabelTexts
+from .text_file import read_text
 
 LINE_END = re.compile("\r\n|\n|\r")
 """not str.splitlines: to an editor U+2028 and a form feed are no new line"""
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_label_texts(name: str, labels: Path, templates: Path | None, synonyms: bool = False) -> LabelTexts:
@@ -70,31 +69,9 @@ def read_lines(path: Path) -> list[str]:
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """As `read_lines`, with their numbers."""
-    for number, line in enumerate(LINE_END.split(read_text(path)), start=1):
+    for number, line in enumerate(LINE_END.split(read_text(path, LabelSetError)), start=1):
         if line.strip():
             yield number, line.strip()
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 file. Raises LabelSetError that names line and byte of what is no text."""
-    content = path.read_bytes()
-    if content.startswith(UTF_16):
-        raise LabelSetError(f"{path.name} is UTF-16; save it as UTF-8")
-    content = content.removeprefix(codecs.BOM_UTF8)
-    if (at := content.find(b"\0")) >= 0:
-        raise LabelSetError(f"{path.name}, {_place(content, at)}: a NUL byte; a text has none")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        place = _place(content, error.start)
-        message = f"{path.name}, {place}: 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise LabelSetError(message) from error
-
-
-def _place(content: bytes, at: int) -> str:
-    line_start = content.rfind(b"\n", 0, at) + 1
-    line = content.count(b"\n", 0, at) + 1
-    return f"line {line}, byte {at - line_start + 1}"
 
 
 Labels = Iterator[tuple[str, list[str], str, bool]]
@@ -107,7 +84,7 @@ def _text_labels(path: Path) -> Labels:
 
 
 def _csv_labels(path: Path) -> Labels:
-    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    rows = csv.reader(io.StringIO(read_text(path, LabelSetError), newline=""), strict=True)
     header = None
     try:
         for row in rows:
@@ -131,7 +108,7 @@ def _csv_labels(path: Path) -> Labels:
 
 def _json_labels(path: Path) -> Labels:
     try:
-        value = json.loads(read_text(path), object_pairs_hook=_pairs)
+        value = json.loads(read_text(path, LabelSetError), object_pairs_hook=_pairs)
     except json.JSONDecodeError as error:
         raise LabelSetError(f"{path.name}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     if isinstance(value, Pairs):

@@ -14,6 +14,7 @@ from .options import (
     Device,
     LabelFile,
     SourceName,
+    Strict,
 )
 
 
@@ -26,6 +27,7 @@ def compare_templates(
     image_folder: Annotated[Path, typer.Option(help="Where the photos lie.", exists=True)],
     checkpoint: Checkpoint = None,
     device: Device = None,
+    strict: Strict = False,
 ) -> None:
     """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
 
@@ -39,6 +41,6 @@ def compare_templates(
     from ..sources.source import load_source
 
     with failing_clearly():
-        photos = read_photo_list(images, image_folder)
+        photos = read_photo_list(images, image_folder, strict)
         loaded = load_source(source, checkpoint=checkpoint, device=find_device(device))
         print_templates(console, loaded, labels, templates, photos)

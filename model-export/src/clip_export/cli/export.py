@@ -14,11 +14,14 @@ from .app import app, console, failing_clearly
 from .options import (
     Checkpoint,
     Device,
+    Edge,
     ImageFolder,
     Images,
     MaxLoss,
     MinCosine,
+    Report,
     SourceName,
+    Strict,
     tolerance,
 )
 
@@ -77,6 +80,9 @@ def export(
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
     device: Device = None,
+    edge: Edge = True,
+    report: Report = None,
+    strict: Strict = False,
 ) -> None:
     """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
 
@@ -89,6 +95,7 @@ def export(
     """
     from ..bundle import BundleFacts
     from ..commands.export import ExportOptions, export_bundle, parse_labels
+    from ..commands.verify import Checks
     from ..devices import find_device
     from ..engine.calibration import Goal
     from ..photo_list import read_photo_lists
@@ -96,7 +103,7 @@ def export(
 
     with failing_clearly():
         where = find_device(device)
-        photos = read_photo_lists(images, image_folder)
+        photos = read_photo_lists(images, image_folder, strict)
         sets = [parse_labels(text) for text in labels]
         facts = BundleFacts(id, title or id, license, sets)
         if parity is not None and calibrate is None:
@@ -104,8 +111,8 @@ def export(
         if image_only and labels:
             raise ExportError("--labels are embedded by the text encoder, which --image-only leaves out")
         goal = Goal() if parity is None else Goal(parity)
-        limit = tolerance(min_cosine, max_top1_loss, goal.worst)
-        options = ExportOptions(runtime, keep_float, limit, calibrate, goal)
+        checks = Checks(tolerance(min_cosine, max_top1_loss, goal.worst), edge, report)
+        options = ExportOptions(runtime, keep_float, checks, calibrate, goal, strict)
         called = source_name or None
         loaded = load_source(source, called, checkpoint=checkpoint, image_only=image_only, device=where)
         export_bundle(console, loaded, facts, out, photos, options)

@@ -54,6 +54,15 @@ Device = Annotated[
     str | None,
     typer.Option(help="Where PyTorch computes: cpu, cuda, cuda:1, mps. Without it cuda if there is one, else cpu."),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="An HTML page to write of what was measured, beyond the tolerance or not.", dir_okay=False),
+]
+Edge = Annotated[
+    bool,
+    typer.Option(help="Whether to run the bundle by the edge's own code, too: in Node, where that is installed."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Photos that are missing or broken are an error, not left out.")]
 TEMPLATES = 'One template a line, with "{}" for the label.'
 
 

@@ -29,15 +29,14 @@ from ..errors import ExportError
 from ..label_file import read_label_texts
 from ..label_texts import LabelSetError, LabelTexts
 from ..manifest import read_manifest
-from ..photo_list import PhotoList, load_pixels
+from ..photo_list import PhotoList, left_out_line, load_photos
 from ..progress import Track, bar
 from ..report import calibration_line
 from ..sensitivity import most_sensitive
 from ..sources.source import Source
 from ..tokenizer import encode
-from ..tolerance import Tolerance
 from ..verify import ORDINARY_TEXTS, noise
-from .verify import verify_into
+from .verify import Checks, verify_into
 
 SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
@@ -51,10 +50,12 @@ class ExportOptions:
     """"engine" or "onnx"; None: the engine for what it can run"""
     keep_float: int = 0
     """onnx: how many layers of each encoder stay float32"""
-    limit: Tolerance = field(default_factory=Tolerance)
+    checks: Checks = field(default_factory=Checks)
     calibrate: Path | None = None
     """engine: a folder of pictures by which fast products are chosen; None: all are exact"""
     goal: Goal = field(default_factory=Goal)
+    strict: bool = False
+    """whether one picture to calibrate by that cannot be read is an error"""
 
 
 def export_bundle(
@@ -76,7 +77,7 @@ def export_bundle(
             graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
         encoders = graphs or EngineEncoders(checkpoint, choose_packing(console, checkpoint, facts, options))
         manifest = write_bundle(folder, checkpoint, encoders, facts, bar)
-        verify_into(console, folder, manifest, checkpoint, graphs, photos, options.limit)
+        verify_into(console, folder, manifest, checkpoint, graphs, photos, options.checks)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
 
 
@@ -92,7 +93,10 @@ def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, opt
     """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
         return exact
-    data = {"image": picture_data(checkpoint, options.calibrate, bar)}
+    pictures, photos = picture_data(checkpoint, options.calibrate, bar, options.strict)
+    if photos.left_out:
+        console.print(left_out_line(photos), markup=False, highlight=False, soft_wrap=True)
+    data = {"image": pictures}
     if checkpoint.text:
         data["text"] = text_data(checkpoint, facts)
 
@@ -126,7 +130,7 @@ def keeping_float(
     if count <= 0:
         return graphs
     few = [replace(item, files=item.files[:SAMPLES], labels=item.labels[:SAMPLES]) for item in photos]
-    pixels = [load_pixels(item, checkpoint.preprocessing) for item in few] or [noise(checkpoint.image_size)]
+    pixels = [load_photos(item, checkpoint.preprocessing)[1] for item in few] or [noise(checkpoint.image_size)]
     images = [{"pixel_values": row[None]} for row in np.concatenate(pixels)]
     graphs = replace(graphs, keep_image=tuple(most_sensitive(graphs.image, images, count, bar)))
     if not checkpoint.text:
