@@ -13,9 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
-from .label_set import DTYPES, LabelSet, check_name, file_start, metadata, read_label_set
+from .label_set import DTYPES, LabelSet, check_name, file_start, metadata, read_dtype, read_label_set
 from .label_texts import LabelSetError
 
 RECORD = "edgeclip-label-progress/1"
@@ -47,12 +46,8 @@ class GrowingLabelSet:
             stated = metadata(found)
             same = all(stated.get(key) == value for key, value in self.metadata.items())
             added = {"prompts", "synonyms", "textEncoder", "examples"} & set(stated) - set(self.metadata)
-            return same and not added and found.embeddings.shape == self.shape and self.has_dtype()
+            return same and not added and found.embeddings.shape == self.shape and read_dtype(self.out) == self.dtype
         return False
-
-    def has_dtype(self) -> bool:
-        with safe_open(self.out, framework="numpy") as file:
-            return file.get_slice("embeddings").get_dtype() == self.dtype
 
     def resume(self) -> int:
         """Takes the room on the disk. Returns how many labels are there of an earlier run for the same set."""

@@ -123,6 +123,12 @@ def write_label_set(label_set: LabelSet, path: Path, dtype: str = "F32") -> None
     unfinished.replace(path)
 
 
+def read_dtype(path: Path) -> str:
+    """ "F32" or "F16": of the rows as they lie in the file."""
+    with safe_open(path, framework="numpy") as file:
+        return file.get_slice("embeddings").get_dtype()
+
+
 def read_label_set(path: Path) -> LabelSet:
     """Reads and checks a label set. Raises LabelSetError if it is none, or its rows are not of length 1."""
     try:

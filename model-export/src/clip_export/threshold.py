@@ -1,9 +1,9 @@
-""""None of these": when the best label of a picture is no answer.
+""" "None of these": when the best label of a picture is no answer.
 
 The labels compete with background texts ("a photo.", "a texture."), which no picture is about: a picture's score is the
-softmax of its best label, at the fitted temperature, over labels and background. Below the threshold the answer is "none
-of these". A false positive is a picture of one of the labels that is answered so; the threshold is the score that the
-stated share of the pictures it is fitted on lies below.
+softmax of its best label, at the fitted temperature, over labels and background. Below the threshold the answer is
+"none of these". A false positive is a picture of one of the labels that is answered so; the threshold is the score that
+the stated share of the pictures it is fitted on lies below.
 
 Whether it works is measured on pictures that nothing was fitted on: of the labels, of other things if there are such,
 and of the labels again with each picture's own label taken away, whose right answer is then "none of these".

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .app import app, console, failing_clearly
-from .options import TEMPLATES, Bundle, Checkpoint, Device, LabelFile, Precision
+from .options import TEMPLATES, Bundle, Checkpoint, Device, EncoderSource, LabelFile, Precision
 
 
 @app.command()
@@ -28,13 +28,7 @@ def labels(
             "without it they are embedded as they are.",
         ),
     ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="The checkpoint that the bundle was made from, to take its text encoder instead: for a bundle that "
-            "has none, or on a GPU. Named as for export."
-        ),
-    ] = None,
+    source: EncoderSource = None,
     checkpoint: Checkpoint = None,
     device: Device = None,
     precision: Precision = Precision.FLOAT32,

@@ -50,6 +50,13 @@ LabelFile = Annotated[
     Path,
     typer.Option(help="One label a line; or .csv with the header label,prompt; or .json.", exists=True, dir_okay=False),
 ]
+EncoderSource = Annotated[
+    str | None,
+    typer.Option(
+        help="The checkpoint that the bundle was made from, to take its text encoder instead: for a bundle that has "
+        "none, or on a GPU. Named as for export."
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="Where PyTorch computes: cpu, cuda, cuda:1, mps. Without it cuda if there is one, else cpu."),
