@@ -59,6 +59,7 @@ class GrowingLabelSet:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         if not self.rows:
+            self.record.unlink(missing_ok=True)  # first: it is of what is about to be overwritten
             self.unfinished.write_bytes(self.start)
         with self.unfinished.open("r+b") as file:
             reserve(file.fileno(), len(self.start) + self.shape[0] * self.row_bytes)

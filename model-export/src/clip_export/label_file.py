@@ -124,7 +124,7 @@ def _json_labels(path: Path) -> Labels:
             yield _text(item, at), [], at, False
             continue
         keys = [key for key, _ in item] if isinstance(item, Pairs) else []
-        if "label" not in keys or set(keys) > {"label", "prompts"} or len(set(keys)) < len(keys):
+        if "label" not in keys or not set(keys) <= {"label", "prompts"} or len(set(keys)) < len(keys):
             raise LabelSetError(f'{at} is neither a string nor {{"label": "…", "prompts": ["…"]}}')
         fields = dict(item)
         yield _text(fields["label"], f"{at}.label"), _texts(fields.get("prompts", []), f"{at}.prompts"), at, False
