@@ -18,7 +18,7 @@ from clip_export.cli import app
 from clip_export.label_set import read_label_set
 from clip_export.manifest import read_manifest
 
-COMMANDS = ["export", "verify", "labels", "compare-templates", "golden"]
+COMMANDS = ["export", "verify", "labels", "compare-templates", "golden", "calibrate", "prototypes"]
 
 
 def run(*arguments: str | Path) -> Result:

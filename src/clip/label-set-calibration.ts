@@ -4,7 +4,10 @@ import { type Field, FieldError, field } from './checked-json.ts';
 export interface Calibration {
   /** softmax(logits / temperature); absent: 1 */
   temperature?: number;
-  /** of the best label's softmax, the background's rows in it: below, the answer is "none of these" */
+  /**
+   * Of the best label's softmax at the model's own scale (temperature 1), the background's rows in it: below, the answer
+   * is "none of these".
+   */
   threshold?: number;
   /** the share of pictures of the labels that the threshold was to answer so */
   falsePositiveRate?: number;

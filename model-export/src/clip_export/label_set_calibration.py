@@ -57,7 +57,7 @@ class Calibration:
     platt: Platt
     """of each label on its own: 1 / (1 + exp(-(scale * logit + bias)))"""
     threshold: float
-    """of the best label's softmax, the background's texts in it"""
+    """of the best label's softmax at the model's own scale, the background's texts in it"""
     false_positive_rate: float
     background: Background
     measured: Measured
@@ -95,7 +95,7 @@ def calibrate(
     def scores(rows: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         of_labels = zero_shot_logits(rows, label_set.embeddings, logit_scale)
         of_background = zero_shot_logits(rows, background.embeddings, logit_scale)
-        return best_scores(of_labels / temperature, of_background / temperature, own)
+        return best_scores(of_labels, of_background, own)
 
     threshold = fit_threshold(scores(embeddings[fit]), false_positive_rate)
     before_and_after = calibrate_scores(logits - bias, truth, logit_bias)

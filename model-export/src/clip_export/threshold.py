@@ -1,7 +1,8 @@
 """ "None of these": when the best label of a picture is no answer.
 
 The labels compete with background texts ("a photo.", "a texture."), which no picture is about: a picture's score is the
-softmax of its best label, at the fitted temperature, over labels and background. Below the threshold the answer is
+softmax of its best label over labels and background, at the model's own scale: not at the fitted temperature, which is
+next to 0 where all pictures are told apart, and with it every score is 1. Below the threshold the answer is
 "none of these". A false positive is a picture of one of the labels that is answered so; the threshold is the score that
 the stated share of the pictures it is fitted on lies below.
 
@@ -19,7 +20,7 @@ import numpy as np
 
 
 def best_scores(logits: np.ndarray, background: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
-    """Logits of labels [n, labels] and of background texts [n, texts], both divided by the temperature -> [n], 0 to 1.
+    """Logits of labels [n, labels] and of background texts [n, texts], the logit scale in both -> [n], 0 to 1.
 
     `own` [n]: a label of each picture that is taken away.
     """
