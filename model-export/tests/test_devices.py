@@ -88,7 +88,7 @@ def test_an_image_only_bundle_takes_the_checkpoints_texts(
 
 def token_ids() -> list[list[int]]:
     """By open_clip's tokenizer."""
-    from clip_export.tokenizer import encode
+    from clip_export.clip_tokenizer import encode
 
     return [encode(f"a photo of a {label}.", 77) for label in LABELS]
 

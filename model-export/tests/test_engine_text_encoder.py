@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from clip_export.clip_tokenizer import encode
 from clip_export.engine.architecture import text_architecture
 from clip_export.engine.file import read_engine_tensors
 from clip_export.engine.linear import pack_linears
@@ -16,7 +17,6 @@ from clip_export.engine.text_encoder import TextEncoder, common_start
 from clip_export.engine.weights import text_tensors
 from clip_export.manifest import read_manifest, read_parts
 from clip_export.sources.source import Source
-from clip_export.tokenizer import encode
 
 BUNDLE = Path(__file__).parents[2] / "public/models/tiny-64"
 END = 49407

@@ -5,9 +5,9 @@ import { createModel, type Model } from '../clip/model.ts';
 import { type ModelManifest, parseModelManifest, type TextEncoderManifest } from '../clip/model-manifest.ts';
 import type { DecodeImage } from '../clip/pixels.ts';
 import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
-import { type OpenFile, readBundleFile, readFile } from './bundle.ts';
+import { bytesOf, type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
-import { createIsolateMemory, type IsolateMemory } from './isolate-memory.ts';
+import { createIsolateMemory, encoderName, type SharedMemory } from './isolate-memory.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
 
 export interface ModelStore {
@@ -22,6 +22,8 @@ export interface ModelStoreOptions {
   openFile: OpenFile;
   decodeImage: DecodeImage;
   keepAlive: KeepAlive;
+  /** that the encoders may take; by default what an isolate of Cloudflare's has for them */
+  encoderBytes?: number;
 }
 
 /** Room for about 3,000 ad-hoc labels of a 256-dimensional model. */
@@ -29,7 +31,7 @@ const TEXT_CACHE_BYTES = 4 * 1024 * 1024;
 
 export function createModelStore(options: ModelStoreOptions): ModelStore {
   const { ids, keepAlive } = options;
-  const memory = createIsolateMemory();
+  const memory = createIsolateMemory(options.encoderBytes);
   const models = new Map(ids.map((id) => [id, loadOnce(() => loadModel(id, options, memory), keepAlive)]));
   return {
     ids,
@@ -44,7 +46,7 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
 async function loadModel(
   id: string,
   { openFile, decodeImage, keepAlive }: ModelStoreOptions,
-  memory: IsolateMemory,
+  memory: SharedMemory,
 ): Promise<Model> {
   const manifest = await readManifest(id, openFile);
   const { image, text, embeddingDim } = manifest;
@@ -58,7 +60,9 @@ async function loadModel(
     if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
     const tokenizer = await loadTokenizer(id, text, openFile);
     if (text.runtime === 'engine') {
-      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, memory) };
+      // a text must not take the place of the image encoder, which every picture needs
+      const own = memory.keeping({ encoder: encoderName('image', id), bytes: bytesOf(image.files) });
+      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, own) };
     }
     const graph = await readBundleFile(openFile, id, text.files);
     const { createOnnxTextEncoder } = await import('#onnx');

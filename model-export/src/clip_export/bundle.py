@@ -1,13 +1,9 @@
-"""Builds a model bundle: encoders, tokenizer, label sets, manifest. Everything is made in a folder beside the target
-and moved there at the end, so that a broken export leaves the old bundle as it was."""
+"""Builds a model bundle: encoders, tokenizer, label sets, manifest."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from .bundle_encoders import EncoderFile, Encoders
-from .graphs import END_OF_TEXT
 from .label_embedding import embed_all
 from .label_set import LabelSet, check_name, write_label_set
 from .label_texts import LabelTexts, check_texts
 from .manifest import (
+    ASSETS,
     PART_BYTES,
-    BundleError,
+    R2,
     file_entries,
     file_entry,
+    files_of,
+    name_by_content,
     revision,
     split_file,
     write_manifest,
@@ -31,7 +29,6 @@ from .manifest import (
 from .progress import Track, silent
 from .prompt_encoders import PromptEncoder, bundle_prompt_encoder
 from .sources.source import Source, SourceText
-from .tokenizer import VOCABULARY, write_artifact
 
 
 @dataclass(frozen=True)
@@ -42,31 +39,8 @@ class BundleFacts:
     title: str
     license: str
     label_sets: list[LabelTexts] = field(default_factory=list)
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place if the block ends well, and is removed if it does not.
-
-    The old folder's Markdown (a model card) is carried over. Raises BundleError if `target` holds something else than
-    a bundle.
-    """
-    if target.exists() and any(target.iterdir()) and not (target / "model.json").is_file():
-        raise BundleError(f"{target} is not empty and no model bundle: it would be deleted")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    folder.chmod(0o755)
-    try:
-        yield folder
-        for card in target.glob("*.md"):
-            shutil.copy2(card, folder / card.name)
-        old = folder.with_name(f"{folder.name}-old")
-        if target.exists():
-            target.replace(old)
-        folder.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    storage: str = ASSETS
+    """where its files will lie: static assets, in parts of 25 MiB, or R2, whole and named by their content"""
 
 
 def write_bundle(
@@ -82,16 +56,23 @@ def write_bundle(
     for texts in facts.label_sets:
         check_name(texts.name)
         check_texts(texts)
+    part_bytes = sys.maxsize if facts.storage == R2 else part_bytes
     towers = {
         name: _encoder_facts(folder, encoder, part_bytes) for name, encoder in encoders.write(folder, track).items()
     }
     manifest = _manifest(folder, source, facts, towers)
+    if facts.storage == R2:
+        manifest["storage"] = R2
+        name_by_content(folder, files_of(manifest))
     encoder = bundle_prompt_encoder(folder, manifest, source.device) if facts.label_sets else None
     for texts in track(facts.label_sets, "label sets"):
         path = folder / "labels" / f"{texts.name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         write_label_set(make_label_set(manifest, texts, encoder), path)
-        manifest["labelSets"].append({"name": texts.name, "file": file_entry(folder, path)})
+        entry = file_entry(folder, path)
+        if facts.storage == R2:
+            name_by_content(folder, [entry])
+        manifest["labelSets"].append({"name": texts.name, "file": entry})
     write_manifest(folder, manifest)
     return manifest
 
@@ -132,14 +113,9 @@ def _manifest(folder: Path, source: Source, facts: BundleFacts, towers: dict[str
 
 def _text_manifest(folder: Path, text: SourceText, tower: dict[str, Any]) -> dict[str, Any]:
     """Writes the tokenizer's files, too."""
+    tokenizer, files = text.tokenizer.write(folder)
     return {
         "contextLength": text.context_length,
-        "tokenizer": {
-            "kind": "clip-bpe",
-            "startOfText": 49406,
-            "endOfText": END_OF_TEXT,
-            "vocabularySize": VOCABULARY,
-            "files": file_entries(folder, write_artifact(folder)),
-        },
+        "tokenizer": {**tokenizer, "files": file_entries(folder, files)},
         **tower,
     }

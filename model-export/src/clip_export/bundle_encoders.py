@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from transformers import CLIPModel
 
+from .clip_tokenizer import ClipTokenizer
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
+from .engine import resnet_reference
 from .engine.file import read_engine_tensors, write_engine_file
 from .engine.linear import pack_linears
 from .engine.reference import EngineEncoder
@@ -21,6 +23,7 @@ from .manifest import BundleError, read_parts
 from .progress import Track, silent, under
 from .quantise import quantise_graph
 from .sources.source import Source
+from .tokenizer import Tokenizer
 
 ONNX, ENGINE = "onnx", "engine"
 
@@ -121,9 +124,8 @@ def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = 
     content = read_parts(folder, image["files"])
     if image["runtime"] == ONNX:
         return graph_image_encoder(content, track)
-    return image_encoder(
-        EngineEncoder(read_engine_tensors(content), image["architecture"]).embed_images, track, "images, engine weights"
-    )
+    encoder = resnet_reference.image_encoder(read_engine_tensors(content), image["architecture"])
+    return image_encoder(encoder.embed_images, track, "images, engine weights")
 
 
 def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:
@@ -131,9 +133,14 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     text = manifest["text"]
     if text is None:
         raise BundleError(f"{manifest['id']} has no text encoder: it was exported with --image-only")
-    content = read_parts(folder, text["files"])
+    content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(text)
     if text["runtime"] == ONNX:
-        return graph_text_encoder(content, text["contextLength"], track)
+        return graph_text_encoder(content, tokenizer, track)
     encoder = EngineEncoder(read_engine_tensors(content), text["architecture"])
-    embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"], pad_id=text.get("padId"))
-    return text_encoder(embed, text["contextLength"], track, "texts, engine weights")
+    embed = partial(encoder.embed_texts, end_of_text=tokenizer.end_of_text, pad_id=text.get("padId"))
+    return text_encoder(embed, tokenizer, track, "texts, engine weights")
+
+
+def bundle_tokenizer(text: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a bundle. `text`: the manifest's."""
+    return ClipTokenizer(text["contextLength"])

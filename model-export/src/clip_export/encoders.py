@@ -16,7 +16,7 @@ import torch
 from .devices import lent_to
 from .progress import Track, silent
 from .sources.source import Source
-from .tokenizer import encode
+from .tokenizer import Tokenizer
 
 EncodeImages = Callable[[np.ndarray], np.ndarray]
 """float32 [n, 3, size, size] -> float32 [n, dim], unit rows"""
@@ -39,7 +39,7 @@ def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
 def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
     """The checkpoint's text encoder in PyTorch, float32; of a source that has one."""
     embed = on_device(source, source.text.encoder.embed)
-    return lending(source, text_encoder(embed, source.text.context_length, track, "texts, float"))
+    return lending(source, text_encoder(embed, source.text.tokenizer, track, "texts, float"))
 
 
 def on_device(source: Source, embed: Embed) -> Embed:
@@ -68,12 +68,12 @@ def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
     return encode_images
 
 
-def text_encoder(embed: Embed, context_length: int, track: Track, what: str) -> EncodeTexts:
+def text_encoder(embed: Embed, tokenizer: Tokenizer, track: Track, what: str) -> EncodeTexts:
     """`embed`: token ids [batch, length] -> float32 [batch, dim]. Texts of equal length share a batch: no padding."""
 
     @torch.inference_mode()
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
-        ids = [encode(text, context_length) for text in texts]
+        ids = tokenizer.encode(texts)
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = _equal_lengths(order, ids)
         rows = [embed(torch.tensor([ids[index] for index in batch]).int()).numpy() for batch in track(batches, what)]
@@ -93,15 +93,14 @@ def graph_image_encoder(graph: Path | bytes, track: Track = silent) -> EncodeIma
     return encode_images
 
 
-def graph_text_encoder(graph: Path | bytes, context_length: int, track: Track = silent) -> EncodeTexts:
+def graph_text_encoder(graph: Path | bytes, tokenizer: Tokenizer, track: Track = silent) -> EncodeTexts:
     """An ONNX text encoder, each text at its own length and in batch 1, as the edge runs it."""
     session = open_session(graph)
 
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
         embeddings = []
-        for text in track(texts, "texts, graph"):
-            ids = np.array([encode(text, context_length)], np.int32)  # [1, length]
-            embeddings.append(session.run(None, {"input_ids": ids})[0])
+        for ids in track(tokenizer.encode(texts), "texts, graph"):
+            embeddings.append(session.run(None, {"input_ids": np.array([ids], np.int32)})[0])  # [1, length]
         return np.concatenate(embeddings)
 
     return encode_texts

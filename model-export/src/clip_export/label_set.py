@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from .atomic import whole_file
 from .encoders import EncodeTexts
 from .label_texts import LabelSetError, LabelTexts, check_texts
 
@@ -115,12 +116,10 @@ def write_label_set(label_set: LabelSet, path: Path, dtype: str = "F32") -> None
     if label_set.background is not None:
         tensors["background"] = label_set.background
     start = file_start(metadata(label_set), {name: rows.shape for name, rows in tensors.items()}, dtype)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
         file.write(start)
         for rows in tensors.values():
             file.write(np.ascontiguousarray(rows, DTYPES[dtype]).tobytes())
-    unfinished.replace(path)
 
 
 def read_dtype(path: Path) -> str:

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from .bundle_encoders import ONNX
+from .bundle_encoders import ONNX, bundle_tokenizer
 from .devices import lent_to
 from .encoders import open_session
 from .engine.file import read_engine_tensors
 from .engine.text_encoder import TextEncoder
 from .errors import ExportError
 from .manifest import BundleError, read_parts
-from .prompt_tokens import PromptTokens
+from .prompt_tokens import prompt_tokens
 from .sources.source import Source
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -32,7 +32,7 @@ BATCH = 512
 
 
 class Tokens(Protocol):
-    """As tokenizer.py's functions, of many texts."""
+    """What of a `Tokenizer` is needed here."""
 
     context_length: int
 
@@ -66,7 +66,8 @@ def bundle_prompt_encoder(folder: Path, manifest: dict[str, Any], device: torch.
             f"{manifest['id']} has no text encoder: it was exported with --image-only. "
             "Name the checkpoint that it was made from: --source"
         )
-    content, tokens = read_parts(folder, text["files"]), PromptTokens(text["contextLength"])
+    content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(folder, text)
+    tokens = prompt_tokens(tokenizer)
     if text["runtime"] == ONNX:
         session = open_session(content)
 
@@ -75,7 +76,7 @@ def bundle_prompt_encoder(folder: Path, manifest: dict[str, Any], device: torch.
 
         return PromptEncoder(tokens, run, dim, batch=1)  # a dynamically quantised graph answers differently in company
     encoder = TextEncoder(read_engine_tensors(content), text["architecture"], device)
-    embed = partial(encoder, end_of_text=text["tokenizer"]["endOfText"], pad_id=text.get("padId"))
+    embed = partial(encoder, end_of_text=tokenizer.end_of_text, pad_id=text.get("padId"))
     return PromptEncoder(tokens, lambda ids: embed(ids).cpu(), dim, shares_starts=text["architecture"]["causal"])
 
 
@@ -95,7 +96,7 @@ def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: s
             rows = source.text.encoder.embed(ids.to(device))
         return nn.functional.normalize(rows.float(), dim=-1).cpu()
 
-    tokens = PromptTokens(source.text.context_length)
+    tokens = prompt_tokens(source.text.tokenizer)
     running = partial(lent_to, device, source.model)
     return PromptEncoder(tokens, embed, source.embedding_dim, f"{source.name}, {precision}", running=running)
 

@@ -16,7 +16,6 @@ from .measurements import EDGE, Compared
 from .photo_list import PhotoList
 from .progress import Track, silent
 from .sources.source import Source
-from .tokenizer import encode
 
 FLOAT_GRAPH = "floatGraph"
 BUNDLE_STAGE = {ONNX: "int8", ENGINE: "engineWeights"}
@@ -84,11 +83,11 @@ def compare_texts(subject: Subject, texts: Sequence[str]) -> ComparedTexts:
     source, track = subject.source, subject.track
     stages: dict[str, EncodeTexts] = {}
     if subject.graphs:
-        stages[FLOAT_GRAPH] = graph_text_encoder(subject.graphs.text, source.text.context_length, track)
+        stages[FLOAT_GRAPH] = graph_text_encoder(subject.graphs.text, source.text.tokenizer, track)
     stages[subject.bundle_stage("text")] = bundle_text_encoder(subject.folder, subject.manifest, track)
     reference = float_text_encoder(source, track)(texts)
     compared = {stage: cosines(reference, encode_texts(texts)) for stage, encode_texts in stages.items()}
-    ids = [encode(text, source.text.context_length) for text in texts]
+    ids = source.text.tokenizer.encode(texts)
     if subject.edge is None:
         return ComparedTexts(Compared("texts", compared), ids)
     edge = edge_texts(subject.edge, subject.folder, texts, track)

@@ -2,7 +2,7 @@
 when one runs: `--help` need not wait for PyTorch to load."""
 
 # each adds itself, in the order of `--help`
-from . import calibrate, compare_templates, export, golden, labels, prototypes, verify
+from . import calibrate, compare_templates, export, golden, labels, prototypes, train, verify
 from .app import app
 
-__all__ = ["app", "calibrate", "compare_templates", "export", "golden", "labels", "prototypes", "verify"]
+__all__ = ["app", "calibrate", "compare_templates", "export", "golden", "labels", "prototypes", "train", "verify"]

@@ -26,6 +26,13 @@ from .options import (
 )
 
 
+class Storage(StrEnum):
+    """Where a bundle's files will lie."""
+
+    ASSETS = "assets"
+    R2 = "r2"
+
+
 class Runtime(StrEnum):
     """What runs a bundle's encoders in the Worker."""
 
@@ -80,6 +87,15 @@ def export(
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
     device: Device = None,
+    storage: Annotated[
+        Storage,
+        typer.Option(help="Static assets, in parts of 25 MiB, or an R2 bucket, whole: then outside public/."),
+    ] = Storage.ASSETS,
+    allow_too_large: Annotated[
+        bool,
+        typer.Option("--allow-too-large", help="Though an isolate of 128 MiB could not load it: for your own workerd."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make it again, though it is done.")] = False,
     edge: Edge = True,
     report: Report = None,
     strict: Strict = False,
@@ -105,14 +121,14 @@ def export(
         where = find_device(device)
         photos = read_photo_lists(images, image_folder, strict)
         sets = [parse_labels(text) for text in labels]
-        facts = BundleFacts(id, title or id, license, sets)
+        facts = BundleFacts(id, title or id, license, sets, storage.value)
         if parity is not None and calibrate is None:
             raise ExportError("--parity is what --calibrate keeps: give a folder of pictures to it")
         if image_only and labels:
             raise ExportError("--labels are embedded by the text encoder, which --image-only leaves out")
         goal = Goal() if parity is None else Goal(parity)
         checks = Checks(tolerance(min_cosine, max_top1_loss, goal.worst), edge, report)
-        options = ExportOptions(runtime, keep_float, checks, calibrate, goal, strict)
+        options = ExportOptions(runtime, keep_float, checks, calibrate, goal, strict, allow_too_large, force)
         called = source_name or None
         loaded = load_source(source, called, checkpoint=checkpoint, image_only=image_only, device=where)
         export_bundle(console, loaded, facts, out, photos, options)

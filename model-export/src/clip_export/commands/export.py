@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from ..bundle import BundleFacts, replacing, write_bundle
+from ..atomic import replacing
+from ..bundle import BundleFacts, write_bundle
 from ..bundle_encoders import (
     ENGINE,
     ONNX,
@@ -22,22 +23,26 @@ from ..bundle_encoders import (
     write_float_graphs,
 )
 from ..calibration_data import picture_data, text_data
+from ..disk import check_space
 from ..engine.architecture import ArchitectureError
 from ..engine.calibration import Goal, calibrate
 from ..engine.weights import Tensors, Tower
 from ..errors import ExportError
+from ..isolate_fit import check_bundle, check_source, expected_files
 from ..label_file import read_label_texts
 from ..label_texts import LabelSetError, LabelTexts
-from ..manifest import read_manifest
+from ..manifest import R2, read_manifest
 from ..photo_list import PhotoList, left_out_line, load_photos
 from ..progress import Track, bar
 from ..report import calibration_line
+from ..request import is_done, request_sha256
 from ..sensitivity import most_sensitive
 from ..sources.source import Source
-from ..tokenizer import encode
 from ..verify import ORDINARY_TEXTS, noise
 from .verify import Checks, verify_into
 
+ASSETS_FOLDER = "public"
+"""beside wrangler.toml: Wrangler uploads what is in it"""
 SAMPLES = 16
 """photos of each list, and prompts of each label set, by which layers are chosen to stay float"""
 
@@ -56,6 +61,10 @@ class ExportOptions:
     goal: Goal = field(default_factory=Goal)
     strict: bool = False
     """whether one picture to calibrate by that cannot be read is an error"""
+    allow_too_large: bool = False
+    """for a workerd with more memory than an isolate of Cloudflare's"""
+    force: bool = False
+    """make it again, though it is there"""
 
 
 def export_bundle(
@@ -67,18 +76,46 @@ def export_bundle(
     options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    check_texts(checkpoint)
     runtime = options.runtime or default_runtime(console, checkpoint)
     check_options(runtime, options)
+    check_place(out, facts.storage)
+    asked = {
+        **asdict(options),
+        "force": None,
+        "calibrate": None,
+        "checks": asdict(options.checks.limit),
+        "runtime": runtime,
+    }
+    request = request_sha256(checkpoint, facts, photos, asked, options.calibrate)
+    if not (options.force or options.checks.report) and is_done(out, request):
+        console.print(f"{out} is done: it was made from this source with these options (--force makes it again)")
+        return
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
         graphs = None
         if runtime == ONNX:
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
+        expected = expected_files(checkpoint, graphs)
+        check_space(out.parent, sum(expected.values()), "the bundle")
+        if not options.allow_too_large:
+            check_source(checkpoint, runtime, expected)
+        if graphs:
             graphs = keeping_float(graphs, checkpoint, facts, photos, options.keep_float)
         encoders = graphs or EngineEncoders(checkpoint, choose_packing(console, checkpoint, facts, options))
-        manifest = write_bundle(folder, checkpoint, encoders, facts, bar)
+        manifest = {**write_bundle(folder, checkpoint, encoders, facts, bar), "request": request}
+        check_bundle(console, manifest, options.allow_too_large)
         verify_into(console, folder, manifest, checkpoint, graphs, photos, options.checks)
     console.print(f"{out}: {facts.id}, revision {read_manifest(out)['revision'][:12]}")
+
+
+def check_place(out: Path, storage: str) -> None:
+    """Raises ExportError for a bundle of R2 where Wrangler would deploy it as assets: it has no parts of 25 MiB."""
+    within = next((path for path in out.absolute().parents if (path.parent / "wrangler.toml").is_file()), None)
+    if storage == R2 and within is not None and within.name == ASSETS_FOLDER:
+        raise ExportError(
+            f"--storage r2: {out} would be deployed as static assets; give --out a folder outside {ASSETS_FOLDER}/"
+        )
 
 
 def check_options(runtime: str, options: ExportOptions) -> None:
@@ -87,6 +124,15 @@ def check_options(runtime: str, options: ExportOptions) -> None:
         raise ExportError("--keep-float is for --runtime onnx: the engine's linears are all int8")
     if runtime == ONNX and options.calibrate:
         raise ExportError("--calibrate is for --runtime engine: onnxruntime has no fast product to choose")
+
+
+def check_texts(checkpoint: Source) -> None:
+    """Refuses a text encoder whose tokenizer the edge cannot have."""
+    problem = checkpoint.text and checkpoint.text.edge_problem()
+    if problem:
+        raise ExportError(
+            f"{checkpoint.name}: its texts need {problem}. With --image-only its image encoder is exported alone."
+        )
 
 
 def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Pack:
@@ -136,7 +182,7 @@ def keeping_float(
     if not checkpoint.text:
         return graphs
     prompts = [made.prompts_of(label)[0] for made in facts.label_sets for label in made.labels[:SAMPLES]]
-    ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    ids = checkpoint.text.tokenizer.encode([*prompts, *ORDINARY_TEXTS])
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 

@@ -15,6 +15,7 @@ from ..engine.file import write_engine_file
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine
+from .engine_memory import golden_memory
 from .jpeg_images import jpeg_images
 from .open_clip_bundle import ID, TEXTS, write_open_clip_bundle
 from .photos import cc0_photos
@@ -82,6 +83,7 @@ def write_engine(out: Path) -> None:
         write_engine_file(out / case.entry["text"]["file"], "text", case.text)
     save_file({name: values for case in golden for name, values in case.tensors.items()}, out / "engine.safetensors")
     write_json(out / "engine.json", {"cases": [case.entry for case in golden]})
+    write_json(out / "engine-memory.json", golden_memory())
 
 
 def write_bundle(samples: Path, out: Path) -> None:
