@@ -9,8 +9,8 @@
  *   {"images": ["photo.jpg", …]} → {"embeddingDim", "embeddings", "refused": {"0": "why"}, "milliseconds": {"decode": 1, …}}
  *   {"texts": ["a dog", …]} → {"embeddingDim", "embeddings", "tokenIds": [[…], …], "milliseconds": {"encode": 1}}
  *
- * `refused` says by index which files the edge does not take; their rows are zeros. What the whole model cannot do (it takes
- * more memory than an isolate has, it has no text encoder) is answered with {"failed": "why"}.
+ * `refused` says by index which files the edge does not take; their rows are zeros. What the whole model cannot do (a file is
+ * damaged, there is no text encoder) is answered with {"failed": "why"}.
  */
 import './wasm-modules.ts';
 import { readFile } from 'node:fs/promises';
@@ -23,7 +23,8 @@ import type { OpenFile } from '../src/runtime/bundle.ts';
 // imported once the hook of wasm-modules.ts is there
 const { ClipError } = await import('../src/clip/errors.ts');
 const { createImageDecoder } = await import('../src/runtime/decode-image.ts');
-const { createModelStore, loadTokenizer } = await import('../src/runtime/model-store.ts');
+const { loadTokenizer } = await import('../src/runtime/load-tokenizer.ts');
+const { createModelStore } = await import('../src/runtime/model-store.ts');
 
 type Request = { images: string[] } | { texts: string[] };
 
@@ -35,7 +36,13 @@ const { id } = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8'));
 
 const openFile: OpenFile = async (path) => new Response(await readFile(join(folder, path.slice(id.length + 1)))).body;
 
-const store = createModelStore({ ids: [id], openFile, decodeImage: createImageDecoder(), keepAlive: () => {} });
+const store = createModelStore({
+  ids: [id],
+  openFile,
+  decodeImage: createImageDecoder(),
+  keepAlive: () => {},
+  encoderBytes: Number.POSITIVE_INFINITY, // whether an isolate has so much is not the question here
+});
 
 /** Sums what each stage takes, in milliseconds. */
 function stopwatch() {
@@ -77,7 +84,7 @@ async function embedTexts(model: Model, texts: readonly string[]) {
   const { milliseconds, measure } = stopwatch();
   const embedded = await model.embedTexts(texts, measure);
   for (const [i, { embedding }] of embedded.entries()) rows.set(embedding, i * dim);
-  tokenizer ??= await loadTokenizer(id, model.manifest.text!, openFile);
+  tokenizer ??= await loadTokenizer(openFile, { id, tokenizer: model.manifest.text!.tokenizer });
   const tokenIds = texts.map((text) => Array.from(tokenizer!.encode(text).tokenIds));
   return { embeddingDim: dim, embeddings: base64(rows), tokenIds, milliseconds };
 }

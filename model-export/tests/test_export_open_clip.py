@@ -109,25 +109,26 @@ def test_calibration_sees_the_padding(labels: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def resnet(tmp_path: Path) -> Path:
-    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
-    return save_open_clip(tmp_path / "resnet", {**PLAIN, "vision_cfg": vision})
+def pooled(tmp_path: Path) -> Path:
+    """CoCa's pooling."""
+    vision = {**PLAIN["vision_cfg"], "attentional_pool": True}
+    return save_open_clip(tmp_path / "pooled", {**PLAIN, "vision_cfg": vision})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "failed: image encoder: ModifiedResNet, the engine runs VisionTransformer"),
-        (["--runtime", "engine"], "failed: image encoder: ModifiedResNet, the engine runs VisionTransformer"),
+        ([], "failed: image encoder: attentional_pool with 256 queries, the engine has none"),
+        (["--runtime", "engine"], "failed: image encoder: attentional_pool with 256 queries, the engine has none"),
         (
             ["--runtime", "onnx"],
-            "failed: --runtime onnx is for Hugging Face's CLIPModel, resnet is a CLIP of open_clip",
+            "failed: --runtime onnx is for Hugging Face's CLIPModel, pooled is a CLIP of open_clip",
         ),
     ],
 )
-def test_what_no_runtime_has(resnet: Path, tmp_path: Path, options: list[str], message: str) -> None:
+def test_what_no_runtime_has(pooled: Path, tmp_path: Path, options: list[str], message: str) -> None:
     out = tmp_path / "models/x"
-    result = run("export", resnet, "--id", "x", "--out", out, *options)
+    result = run("export", pooled, "--id", "x", "--out", out, *options)
     assert result.exit_code == 1
     assert message in result.output
     assert not out.exists()

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
 import { readJson } from '../golden.ts';
 
+const SIGLIP = 'test/fixtures/golden/models/siglip/model.json';
+
 type Json = Record<string, unknown>;
 
 /** The default model's manifest with one field replaced; a path like "image.mean". */
@@ -25,6 +27,12 @@ it('takes a model without a text encoder, without label sets and without measure
   manifest.labelSets = [];
   delete manifest.quality;
   expect(parseModelManifest(manifest)).toMatchObject({ text: null, labelSets: [], quality: {} });
+});
+
+it('says where its files lie', () => {
+  expect(parseModelManifest(changed('title', 'A model')).storage).toBe('assets');
+  expect(parseModelManifest(changed('storage', 'r2')).storage).toBe('r2');
+  expect(() => parseModelManifest(changed('storage', 'disk'))).toThrow(/^storage must be/);
 });
 
 it('takes a sigmoid model', () => {
@@ -109,6 +117,36 @@ describe('an encoder of the engine', () => {
     expect(parseModelManifest(onEngine('image', image)).image).toMatchObject(both);
   });
 
+  const resnet = { kind: 'resnet', stages: [3, 4, 6, 3], width: 64, heads: 32 };
+
+  it('may be a ResNet, and is a Vision Transformer where nothing is said', () => {
+    expect(parseModelManifest(onEngine('image', resnet)).image).toMatchObject({ architecture: resnet });
+    expect(parseModelManifest(onEngine('image', image)).image).toMatchObject({ architecture: { kind: 'vit' } });
+    expect(parseModelManifest(onEngine('image', { ...image, kind: 'vit' })).image).toMatchObject({
+      architecture: { kind: 'vit' },
+    });
+  });
+
+  it.each<[object, RegExp]>([
+    [{ kind: 'convnext' }, /^image\.architecture\.kind must be one of vit, resnet, found "convnext"/],
+    [{ stages: [3, 4, 6] }, /^image\.architecture\.stages must be an array of 4 items/],
+    [{ stages: [3, 4, 0, 3] }, /^image\.architecture\.stages\[2\] must be a number in its range, found 0/],
+    [{ width: 63 }, /^image\.architecture\.width must be a number in its range, found 63/],
+    [{ width: -2 }, /^image\.architecture\.width must be/],
+    [{ heads: 3 }, /^image\.architecture\.heads must divide 32 times the width 64 into multiples of 8, found 3/],
+    [{ heads: 512 }, /^image\.architecture\.heads must divide 32 times the width 64 into multiples of 8, found 512/],
+  ])('names what of a ResNet is wrong: %j', (wrong, message) => {
+    expect(() => parseModelManifest(onEngine('image', { ...resnet, ...wrong }))).toThrow(message);
+  });
+
+  it('that is a ResNet has an image that can be halved so often', () => {
+    const manifest = onEngine('image', resnet);
+    (manifest.image as Json).size = 31;
+    expect(() => parseModelManifest(manifest)).toThrow(
+      /^image\.architecture must be of an image of at least 32 pixels a side, found 31/,
+    );
+  });
+
   it.each<[object, RegExp]>([
     [{ padTo: 64, padId: 0 }, /^text\.padTo must be the contextLength 77, found 64/],
     [{ padTo: '77', padId: 0 }, /^text\.padTo must be a number/],
@@ -123,6 +161,58 @@ describe('an encoder of the engine', () => {
 
   it('needs one', () => {
     expect(() => parseModelManifest(onEngine('image', null))).toThrow(/^image\.architecture/);
+  });
+});
+
+describe('a tokenizer of a tokenizer.json', () => {
+  const tokenizer = () => structuredClone(readJson<{ text: { tokenizer: Json } }>(SIGLIP).text.tokenizer);
+  const text = (changes: Json, tokens: Json = {}) => {
+    const manifest = readJson<Json>(SIGLIP);
+    Object.assign(manifest.text as Json, { tokenizer: { ...tokenizer(), ...tokens } }, changes);
+    return () => parseModelManifest(manifest).text;
+  };
+
+  it('is read', () => {
+    expect(text({})()).toMatchObject({
+      pooling: 'last',
+      padId: 1,
+      tokenizer: { kind: 'hf-tokenizer', model: 'Unigram', clean: 'siglip', charsmap: 'longest', suffix: [1] },
+    });
+  });
+
+  it('may have no end of text where the last token is pooled', () => {
+    expect(text({}, { endOfText: null, suffix: [] })()?.tokenizer).toMatchObject({ endOfText: null, suffix: [] });
+  });
+
+  it.each<[Json, RegExp]>([
+    [{ kind: 'spm' }, /^text\.tokenizer\.kind must be one of clip-bpe, hf-tokenizer, found "spm"/],
+    [{ model: 'WordPiece' }, /^text\.tokenizer\.model must be one of Unigram, BPE/],
+    [{ clean: 'upper' }, /^text\.tokenizer\.clean must be one of none, whitespace/],
+    [{ charsmap: 'shortest' }, /^text\.tokenizer\.charsmap must be one of longest, graphemes/],
+    [{ charsmap: null }, /^text\.tokenizer\.files must be 1 files for this tokenizer, found 2/],
+    [{ clean: 'canonicalize' }, /^text\.tokenizer\.files must be 3 files for this tokenizer, found 2/],
+    [{ suffix: [500] }, /^text\.tokenizer\.suffix\[0\] must be a number in its range, found 500/],
+    [{ prefix: [-1] }, /^text\.tokenizer\.prefix\[0\] must be a number in its range, found -1/],
+    [{ prefix: undefined }, /^text\.tokenizer\.prefix must be an array/],
+    [{ endOfText: 2 }, /^text\.tokenizer\.endOfText must be one of the suffix 1, found 2/],
+    [{ prefix: Array(23).fill(0) }, /^text\.tokenizer\.prefix and suffix must leave room for a text in 24 tokens/],
+  ])('names what of it is wrong: %j', (tokens, message) => {
+    expect(text({}, tokens)).toThrow(message);
+  });
+
+  it('needs an end of text where one is pooled', () => {
+    const architecture = { ...(readJson<{ text: Json }>(SIGLIP).text.architecture as Json), pooling: 'first-eot' };
+    const changes = { architecture, pooling: 'first-eot' };
+    expect(text(changes, { endOfText: null })).toThrow(
+      /^text\.pooling must be last where the tokenizer has no endOfText/,
+    );
+    expect(text(changes)()).toMatchObject({ pooling: 'first-eot' });
+  });
+
+  it('of CLIP, which cannot be without its own cleaning', () => {
+    expect(() => parseModelManifest(changed('text.tokenizer.clean', 'whitespace'))).toThrow(
+      /^text\.tokenizer\.clean must be one of lower, canonicalize/,
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { parseImageArchitecture, parseTextArchitecture } from '../../src/clip/ar
 import { field } from '../../src/clip/checked-json.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import type { KernelBuild } from '../../src/engine/kernels.ts';
+import { resNetTensors } from '../../src/engine/resnet-shape.ts';
 import { imageTensors, type TensorSpec, textTensors } from '../../src/engine/tensors.ts';
 import { loadTextEncoder } from '../../src/engine/text-encoder.ts';
 import { nextTurn } from '../../src/runtime/next-turn.ts';
@@ -48,10 +49,11 @@ async function claimOf(build: KernelBuild, { architecture, fileBytes, ...sizes }
 const BYTES = { I8: 1, I32: 4, F32: 4 };
 const bytesOf = ({ dtype, shape }: TensorSpec) => shape.reduce((product, n) => product * n, BYTES[dtype]);
 
-const tensorsOf = ({ architecture, ...sizes }: Case): readonly TensorSpec[] =>
-  sizes.size
-    ? imageTensors(parseImageArchitecture(field(architecture), sizes.size), sizes)
-    : textTensors(parseTextArchitecture(field(architecture)), sizes);
+function tensorsOf({ architecture, ...sizes }: Case): readonly TensorSpec[] {
+  if (!sizes.size) return textTensors(parseTextArchitecture(field(architecture)), sizes);
+  const image = parseImageArchitecture(field(architecture), sizes.size);
+  return image.kind === 'resnet' ? resNetTensors(image, sizes) : imageTensors(image, sizes);
+}
 
 const { cases } = goldenJson<{ cases: Case[] }>('engine-memory');
 

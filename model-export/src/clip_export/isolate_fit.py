@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
+from .edge_tokenizer import HEAP_BYTES
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
 from .errors import ExportError
 from .sources.source import Source
@@ -63,6 +64,8 @@ def check_source(checkpoint: Source, runtime: str, files: Mapping[str, int]) -> 
         encoders = {name: onnx_bytes(size) for name, size in files.items()}
     else:
         encoders = {name: memory_bytes(sizes, files[name]) for name, sizes in engine_sizes(checkpoint).items()}
+    if checkpoint.text:
+        encoders["text"] += checkpoint.text.tokenizer.heap_bytes
     check_encoders(Fit(runtime, encoders))
 
 
@@ -94,13 +97,21 @@ def fit_of(manifest: dict[str, Any]) -> Fit:
 
 
 def encoder_bytes(manifest: dict[str, Any], name: str) -> int:
-    """What the encoder `name`, "image" or "text", takes of an isolate's memory."""
+    """What the encoder `name`, "image" or "text", takes of an isolate's memory, its tokenizer too."""
     tower = manifest[name]
     size = sum(entry["bytes"] for entry in tower["files"])
+    beside = tokenizer_bytes(tower["tokenizer"]) if name == "text" else 0
     if tower["runtime"] == ONNX:
-        return onnx_bytes(size)
+        return onnx_bytes(size) + beside
     more = {"image_size": tower["size"]} if name == "image" else {"context_length": tower["contextLength"]}
-    return memory_bytes(EncoderSizes(tower["architecture"], manifest["embeddingDim"], **more), size)
+    return memory_bytes(EncoderSizes(tower["architecture"], manifest["embeddingDim"], **more), size) + beside
+
+
+def tokenizer_bytes(tokenizer: dict[str, Any]) -> int:
+    """What a bundle's tokenizer takes beside its text encoder, about; CLIP's 1 MiB is not counted."""
+    if tokenizer["kind"] != "hf-tokenizer":
+        return 0
+    return HEAP_BYTES[tokenizer["model"]] * tokenizer["files"][0]["bytes"]
 
 
 def onnx_bytes(graph: int) -> int:

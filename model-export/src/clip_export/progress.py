@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn, track
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
 from rich.text import Text
 
 Track = Callable[[Sequence, str], Iterable]
@@ -32,12 +43,6 @@ Count = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
 
 
 @contextmanager
-def silent_count(unit: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Shows nothing."""
-    yield lambda more: None
-
-
-@contextmanager
 def counting_bar(unit: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Draws a bar with how many there are each second, and how long it will take."""
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")]
@@ -56,3 +61,21 @@ class SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} {self.unit}/s" if speed else f"? {self.unit}/s")
+
+
+Advance = Callable[[int], object]
+"""told of bytes that have gone"""
+
+
+@contextmanager
+def no_bytes_bar(total: int) -> Iterator[Advance]:
+    """Shows nothing."""
+    yield lambda count: None
+
+
+@contextmanager
+def bytes_bar(description: str, total: int) -> Iterator[Advance]:
+    """Draws a bar of `total` bytes on the terminal while they go."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns) as progress:
+        yield partial(progress.advance, progress.add_task(description, total=total))

@@ -26,6 +26,7 @@ from ..calibration_data import picture_data, text_data
 from ..disk import check_space
 from ..engine.architecture import ArchitectureError
 from ..engine.calibration import Goal, calibrate
+from ..engine.resnet import RESNET
 from ..engine.weights import Tensors, Tower
 from ..errors import ExportError
 from ..isolate_fit import check_bundle, check_source, expected_files
@@ -139,6 +140,8 @@ def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, opt
     """Exact, or calibrated by the pictures and texts at hand: then a line for each encoder says what was reached."""
     if options.calibrate is None:
         return exact
+    if checkpoint.image.architecture().get("kind") == RESNET:
+        raise ExportError("--calibrate is for Transformers: the products of a ResNet are all exact. Leave it out")
     pictures, photos = picture_data(checkpoint, options.calibrate, bar, options.strict)
     if photos.left_out:
         console.print(left_out_line(photos), markup=False, highlight=False, soft_wrap=True)

@@ -1,8 +1,9 @@
 """What an encoder takes of an isolate's memory on the engine, to the byte, and how long its file will be, nearly.
 
-`memory_bytes` is the plan of src/engine/tower.ts and buffers.ts: the file, the activations of one batch and what the
-products need, each at a multiple of 64, in whole pages. `test/engine/memory.test.ts` compares it with what the engine
-claims, for the sizes of the field's models (golden/engine_memory.py).
+`memory_bytes` is the plan of src/engine/tower.ts and buffers.ts, of a ResNet resnet_memory.py: the file, the
+activations of one batch and what the products need, each at a multiple of 64, in whole pages.
+`test/engine/memory.test.ts` compares it with what the engine claims, for the sizes of the field's models
+(golden/engine_memory.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .file import ALIGNMENT
+from .lengths import FLOAT, attention_buffers, linear_tensors, room, up
 from .linear import GROUP, INPUTS
+from .resnet import RESNET
+from .resnet_memory import ResNetSizes
 
 HEAP_BASE = 1152
 """where the kernels' own data end in build/engine.wasm: 1148, at the next multiple of 64"""
@@ -21,7 +25,6 @@ TEXT_ROWS = 128
 """tokens of several texts in one product (src/engine/text-encoder.ts, ROWS)"""
 HEADER_BYTES = 200
 """the most that a tensor and its padding take in a file's header"""
-FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class EncoderSizes:
     vocabulary: int = 0
 
     @property
+    def resnet(self) -> ResNetSizes | None:
+        """None: it is a Transformer."""
+        if self.architecture.get("kind") != RESNET:
+            return None
+        return ResNetSizes(self.architecture, self.image_size, self.embedding_dim)
+
+    @property
     def patches(self) -> int:
         """Of an image."""
         return (self.image_size // self.architecture["patch"]) ** 2
@@ -44,7 +54,7 @@ class EncoderSizes:
     @property
     def patch_inputs(self) -> int:
         """Of the patches' product, padded."""
-        return _up(3 * self.architecture["patch"] ** 2, INPUTS)
+        return up(3 * self.architecture["patch"] ** 2, INPUTS)
 
     @property
     def tokens(self) -> int:
@@ -56,23 +66,25 @@ class EncoderSizes:
 
 def memory_bytes(sizes: EncoderSizes, file_bytes: int) -> int:
     """Bytes that the engine claims for an encoder whose file has `file_bytes`."""
+    activations = sizes.resnet.activations() if sizes.resnet else _transformer(sizes)
+    return up(HEAP_BASE + sum(up(size, ALIGNMENT) for size in (file_bytes, *activations)), PAGE)
+
+
+def _transformer(sizes: EncoderSizes) -> Iterator[int]:
+    """src/engine/tower.ts"""
     width, mlp = sizes.architecture["width"], sizes.architecture["mlp"]
-    rows = _room(max(TEXT_ROWS, sizes.tokens) if sizes.context_length else sizes.tokens)
+    rows = room(max(TEXT_ROWS, sizes.tokens) if sizes.context_length else sizes.tokens)
     widest = max(width, mlp)
-    packed = rows * _up(widest, INPUTS)
+    packed = rows * up(widest, INPUTS)
     embedding_room, handed_over = 0, FLOAT * sizes.context_length
     if sizes.image_size:
-        packed = max(packed, _room(sizes.patches) * sizes.patch_inputs)
-        embedding_room = FLOAT * _room(sizes.tokens) * sizes.patch_inputs
+        packed = max(packed, room(sizes.patches) * sizes.patch_inputs)
+        embedding_room = FLOAT * room(sizes.tokens) * sizes.patch_inputs
         handed_over = FLOAT * 3 * sizes.image_size**2
-    taken = [
-        file_bytes,
-        *_activations(sizes, rows, max(embedding_room, FLOAT * rows * sizes.embedding_dim)),
-        max(2 * packed, handed_over),
-        FLOAT * rows * -(-widest // GROUP),
-        FLOAT * max(3 * width, mlp, sizes.embedding_dim),
-    ]
-    return _up(HEAP_BASE + sum(_up(size, ALIGNMENT) for size in taken), PAGE)
+    yield from _activations(sizes, rows, max(embedding_room, FLOAT * rows * sizes.embedding_dim))
+    yield max(2 * packed, handed_over)
+    yield FLOAT * rows * -(-widest // GROUP)
+    yield FLOAT * max(3 * width, mlp, sizes.embedding_dim)
 
 
 def file_bytes(sizes: EncoderSizes, fast: bool = False) -> int:
@@ -81,46 +93,28 @@ def file_bytes(sizes: EncoderSizes, fast: bool = False) -> int:
     `fast`: whether all products of the blocks that can be are the fast one, which has a 32nd more.
     """
     tensors = list(_image_tensors(sizes, fast) if sizes.image_size else _text_tensors(sizes, fast))
-    return ALIGNMENT + sum(_up(size, ALIGNMENT) + HEADER_BYTES for size in tensors)
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _room(rows: int) -> int:
-    """Rows with those past the last that the kernels write (src/engine/operations.ts, roomFor)."""
-    return _up(rows + 3, 8)
+    return ALIGNMENT + sum(up(size, ALIGNMENT) + HEADER_BYTES for size in tensors)
 
 
 def _activations(sizes: EncoderSizes, rows: int, wide: int) -> Iterator[int]:
     """src/engine/buffers.ts"""
     shape = sizes.architecture
-    width, tokens, head = shape["width"], _room(sizes.tokens), shape["width"] // shape["heads"]
+    width, tokens, head = shape["width"], room(sizes.tokens), shape["width"] // shape["heads"]
     yield max(FLOAT * rows * max(shape["mlp"], 4 * width), wide)
     yield from [FLOAT * rows * width] * 2
     if shape.get("causal"):
         yield from [FLOAT * tokens * 2 * width] * shape["layers"]
-    yield from [tokens * head * 2, tokens * 4] * 2
-    yield from (32, 24 * tokens + 8 * head + 64)
-
-
-def _linear(outputs: int, inputs: int, fast: bool = False) -> Iterator[int]:
-    """engine/linear.py; with a bias, which some have not."""
-    yield outputs * _up(inputs, INPUTS)
-    yield from [FLOAT * outputs] * 2
-    if fast and inputs % INPUTS == 0:
-        yield FLOAT * outputs * -(-inputs // GROUP)
+    yield from attention_buffers(sizes.tokens, head)
 
 
 def _blocks(shape: dict[str, Any], fast: bool) -> Iterator[int]:
     width, mlp = shape["width"], shape["mlp"]
     for _ in range(shape["layers"]):
         yield from [FLOAT * width] * 4  # two norms
-        yield from _linear(3 * width, width, fast)
-        yield from _linear(width, width, fast)
-        yield from _linear(mlp, width, fast)
-        yield from _linear(width, mlp, fast)
+        yield from linear_tensors(3 * width, width, fast)
+        yield from linear_tensors(width, width, fast)
+        yield from linear_tensors(mlp, width, fast)
+        yield from linear_tensors(width, mlp, fast)
         if fast:
             yield FLOAT * mlp
 
@@ -130,20 +124,28 @@ def _ends(sizes: EncoderSizes) -> Iterator[int]:
     width = sizes.architecture["width"]
     yield from [FLOAT * width] * 2
     if sizes.architecture.get("projection", True):
-        yield from _linear(sizes.embedding_dim, width)
+        yield from linear_tensors(sizes.embedding_dim, width)
 
 
 def _image_tensors(sizes: EncoderSizes, fast: bool) -> Iterator[int]:
-    """src/engine/tensors.ts, imageTensors"""
+    """src/engine/tensors.ts, imageTensors, and of a ResNet resnet-shape.ts"""
+    if sizes.resnet:
+        yield from sizes.resnet.tensors()
+        return
     shape = sizes.architecture
     width, mlp = shape["width"], shape["mlp"]
-    yield from _linear(width, 3 * shape["patch"] ** 2)
+    yield from linear_tensors(width, 3 * shape["patch"] ** 2)
     yield from [FLOAT * width] * 3  # the class token, and the norm before the blocks
     yield FLOAT * sizes.tokens * width
     yield from _blocks(shape, fast)
     if shape["pooling"] == "attention":
         yield from [FLOAT * width] * 3
-        yield from (*_linear(2 * width, width), *_linear(width, width), *_linear(mlp, width), *_linear(width, mlp))
+        yield from (
+            *linear_tensors(2 * width, width),
+            *linear_tensors(width, width),
+            *linear_tensors(mlp, width),
+            *linear_tensors(width, mlp),
+        )
     yield from _ends(sizes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..clip_tokenizer import VOCABULARY
 from ..engine.architecture import transformer_architecture
 from ..engine.memory import EncoderSizes, file_bytes, memory_bytes
+from ..engine.resnet import RESNET
 from ..isolate_fit import ISOLATE_BYTES
 
 CLIP_IMAGE = {"classToken": True, "preNorm": True, "pooling": "cls"}
@@ -19,6 +20,7 @@ def golden_memory() -> dict[str, Any]:
     """`engine-memory.json`: what an isolate has, and of each encoder its architecture and the predicted bytes of file
     and memory."""
     cases = [describe(name, sizes, fast) for name, sizes in models().items() for fast in (False, True)]
+    cases += [describe(name, sizes, False) for name, sizes in resnets().items()]
     return {"isolateBytes": ISOLATE_BYTES, "cases": cases}
 
 
@@ -38,6 +40,21 @@ def models() -> dict[str, EncoderSizes]:
         "SigLIP-B text": siglip_text((12, 768, 12, 3072), 768),
         "ViT-S/16 image, mean": image(224, 16, (12, 384, 6, 1536), 384, MEAN_IMAGE),
     }
+
+
+def resnets() -> dict[str, EncoderSizes]:
+    """CLIP's, and a narrow one whose sides are odd where they are halved."""
+    return {
+        "RN50 image": resnet(224, [3, 4, 6, 3], 64, 32, 1024),
+        "RN101 image": resnet(224, [3, 4, 23, 3], 64, 32, 512),
+        "RN50x4 image": resnet(288, [4, 6, 10, 6], 80, 40, 640),
+        "RN50x16 image": resnet(384, [6, 8, 18, 8], 96, 48, 768),
+        "narrow ResNet image": resnet(70, [1, 2, 1, 1], 22, 11, 4096),
+    }
+
+
+def resnet(size: int, stages: list[int], width: int, heads: int, dim: int) -> EncoderSizes:
+    return EncoderSizes({"kind": RESNET, "stages": stages, "width": width, "heads": heads}, dim, image_size=size)
 
 
 def image(
@@ -66,7 +83,8 @@ def transformer(shape: tuple[int, int, int, int], dim: int | None) -> dict[str, 
 
 
 def describe(name: str, sizes: EncoderSizes, fast: bool) -> dict[str, Any]:
-    linears = [f"layers.{i}.{linear}" for i in range(sizes.architecture["layers"]) for linear in LINEARS]
+    layers = sizes.architecture.get("layers", 0)
+    linears = [f"layers.{i}.{linear}" for i in range(layers) for linear in LINEARS]
     predicted = file_bytes(sizes, fast)
     return {
         "name": f"{name}, {'fast' if fast else 'exact'}",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..confusion import ClassAnswers, classes_worst_first, confusion
@@ -74,9 +75,10 @@ def list_view(entry: ScoredList) -> dict[str, Any]:
     classes = classes_worst_first(best.answers, entry.labels)
     shown, columns = confusion_labels(classes)
     shares = confusion(shown, columns)
-    if RIGHT in columns:
-        shares[:, 0] = [each.right for each in shown]
     rows = [each.label for each in shown]
+    if RIGHT in columns:  # and a class's own label is then said there
+        shares[np.array(rows)[:, None] == np.array(columns)] = 0
+        shares[:, 0] = [each.right for each in shown]
     return {
         "entry": entry,
         "best": entry.best(),
@@ -163,6 +165,8 @@ def encoder_fact(encoder: dict[str, Any]) -> str:
     architecture = encoder.get("architecture")
     if architecture is None:
         return f"{encoder['runtime']} graph"
-    shape = ", ".join(f"{key} {architecture[key]}" for key in ("layers", "width", "heads") if key in architecture)
+    shape = ", ".join(
+        f"{key} {architecture[key]}" for key in ("layers", "stages", "width", "heads") if key in architecture
+    )
     fast = len(architecture.get("fast", []))
     return f"{encoder['runtime']}; {shape}; {f'{fast} linears fast' if fast else 'all linears exact'}"
