@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from clip_export.bundle_encoders import bundle_image_encoder, bundle_text_encoder
-from clip_export.label_set import embed_labels, read_label_set, read_lines
+from clip_export.label_file import read_lines
+from clip_export.label_set import embed_labels, read_label_set
 from clip_export.manifest import PART_BYTES, files_of, read_manifest, read_parts
 from clip_export.preprocess import pixel_values
 from clip_export.tolerance import Tolerance
