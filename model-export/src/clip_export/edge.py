@@ -52,8 +52,8 @@ class EdgeEmbeddings:
     token_ids: list[list[int]] = field(default_factory=list)
     """of texts"""
     milliseconds: dict[str, float] = field(default_factory=dict)
-    """Of each stage (decode, preprocess, encode), for one picture or text: the least of the batches' means, since all above
-    it is what else the machine does."""
+    """Of each stage (decode, preprocess, encode), for one picture or text: the least of the batches' means, since all
+    above it is what else the machine does."""
 
 
 def find_edge(*near: Path) -> EdgeCode:
