@@ -134,7 +134,7 @@ def cost_figures(manifest: dict[str, Any], measured: Measurements) -> dict[str, 
             sizes.append((f"{name}, PyTorch float32", row["float_bytes"] / 1e6, megabytes(row["float_bytes"])))
         sizes.append((f"{name}, bundle", row["bytes"] / 1e6, megabytes(row["bytes"])))
         where = {"float": "PyTorch float32", "int8": "onnxruntime, native", EDGE: "edge"}
-        times += [(f"{name}, {where[variant]}", ratio, f"{ratio:.1f} ×") for variant, ratio in row["ratios"].items()]
+        times += [(f"{name}, {where[variant]}", ratio, f"{ratio:.2g} ×") for variant, ratio in row["ratios"].items()]
     in_words = {"sizes": sizes, "times": times}
     said = {key: ", ".join(f"{what} {words}" for what, _, words in values) for key, values in in_words.items()}
     return {
