@@ -10,7 +10,13 @@ from .accuracy import Accuracy
 from .engine.calibration import Calibrated, Goal
 from .tolerance import Tolerance
 
-STAGES = {"floatGraph": "float graph", "int8": "int8 graph", "engineWeights": "engine weights"}
+STAGES = {
+    "floatGraph": "float graph",
+    "int8": "int8 graph",
+    "float16": "float16 graph",
+    "float32": "float32 graph",
+    "engineWeights": "engine weights",
+}
 """`quality.parity`'s names, for people"""
 
 

@@ -1,6 +1,6 @@
 """Compares a bundle with the checkpoint it came from: PyTorch, then each stage on the way to the edge.
 
-For onnxruntime the stages are the float graph and the int8 graph, so an export error shows apart from a quantisation
+For onnxruntime the stages are the float graph and the bundle's, so an export error shows apart from a quantisation
 error; for the engine its weights, by the engine's arithmetic in PyTorch. Measures cosines (mean and worst) and, on
 labelled photos, zero-shot accuracy; fails beyond a tolerance. Does not check the edge itself: the TypeScript tests do.
 """
@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 
 from .accuracy import zero_shot_accuracy
-from .bundle_encoders import ENGINE, ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
+from .bundle_encoders import ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
 from .encoders import EncodeTexts, float_image_encoder, float_text_encoder, graph_image_encoder, graph_text_encoder
 from .errors import ExportError
 from .label_set import LabelSet, embed_labels, fill_template, read_label_set
 from .photo_list import PhotoList, load_pixels
+from .precision import Precision
 from .progress import Track, silent
 from .sources.source import Source
 from .tolerance import Tolerance
 
 FLOAT_GRAPH = "floatGraph"
-BUNDLE_STAGE = {ONNX: "int8", ENGINE: "engineWeights"}
-"""what a bundle's own encoders are called in `quality.parity`, by their runtime"""
+ENGINE_WEIGHTS = "engineWeights"
 
 NOISE_IMAGES = 32
 ORDINARY_TEXTS = [
@@ -68,7 +68,7 @@ def measure_quality(
     """
     label_sets = [read_label_set(folder / entry["file"]["path"]) for entry in manifest["labelSets"]]
     stages = {FLOAT_GRAPH: graph_image_encoder(graphs.image, track)} if graphs else {}
-    made = BUNDLE_STAGE[manifest["image"]["runtime"]]
+    made = bundle_stage(manifest["image"])
     stages[made] = bundle_image_encoder(folder, manifest, track)
     on = "photos" if photo_lists else "noise"
     pixel_sets = [load_pixels(photos, manifest["image"], track) for photos in photo_lists] or [noise(source.image_size)]
@@ -97,10 +97,17 @@ def text_parity(
     """Text encoders compared on every prompt of the built-in sets and a few ordinary texts."""
     prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
-    stages = {FLOAT_GRAPH: graph_text_encoder(graphs.text, source.text.context_length, track)} if graphs else {}
-    stages[BUNDLE_STAGE[manifest["text"]["runtime"]]] = bundle_text_encoder(folder, manifest, track)
+    stages = {}
+    if graphs:
+        stages[FLOAT_GRAPH] = graph_text_encoder(graphs.text, source.text.context_length, track, graphs.padding)
+    stages[bundle_stage(manifest["text"])] = bundle_text_encoder(folder, manifest, track)
     reference = float_text_encoder(source, track)(texts)
     return parity(reference, {stage: encode(texts) for stage, encode in stages.items()})
+
+
+def bundle_stage(encoder: dict[str, Any]) -> str:
+    """What a bundle's own encoder is called in `quality.parity`: by its precision, or that the engine runs it."""
+    return encoder.get("precision", Precision.INT8.value) if encoder["runtime"] == ONNX else ENGINE_WEIGHTS
 
 
 def parity(reference: np.ndarray, stages: dict[str, np.ndarray]) -> dict[str, Any]:

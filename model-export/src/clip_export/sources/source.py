@@ -52,9 +52,13 @@ class SourceText:
     pad_id: int = 0
     """what shorter texts are filled up with, where the encoder sees it"""
 
+    @property
+    def padded(self) -> bool:
+        return sees_padding(self.encoder.architecture())
+
     def padding(self) -> dict[str, int | None]:
-        """The manifest's `padTo` and `padId`, for the engine."""
-        if sees_padding(self.encoder.architecture()):
+        """The manifest's `padTo` and `padId`."""
+        if self.padded:
             return {"padTo": self.context_length, "padId": self.pad_id}
         return {"padTo": None}
 
