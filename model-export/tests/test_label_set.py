@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from clip_export.clip_tokenizer import ClipTokenizer
 from clip_export.encoders import float_text_encoder, graph_text_encoder
 from clip_export.label_set import (
     LabelSet,
@@ -107,7 +108,9 @@ def test_names_that_the_api_refuses(tmp_path: Path, name: str) -> None:
 
 def test_built_in_set_is_made_by_the_bundles_own_encoder(bundle: Path) -> None:
     built_in = read_label_set(bundle / "labels" / "animals.safetensors")
-    rows = embed_labels(built_in.labels, built_in.templates, graph_text_encoder(bundle / "text.onnx", 77))
+    rows = embed_labels(
+        built_in.labels, built_in.templates, graph_text_encoder(bundle / "text.onnx", ClipTokenizer(77))
+    )
     np.testing.assert_allclose(built_in.embeddings, rows, atol=1e-6)
     assert built_in.revision == json.loads((bundle / "model.json").read_text())["revision"]
 

@@ -11,6 +11,7 @@ import torch
 from onnx import numpy_helper
 
 from clip_export.bundle_encoders import FloatGraphs
+from clip_export.clip_tokenizer import ClipTokenizer
 from clip_export.encoders import graph_image_encoder, graph_text_encoder
 from clip_export.graphs import write_image_graph
 from clip_export.quantise import ZERO_POINT, matmul_weights, quantise_graph, quantise_rows, quantise_weight
@@ -86,7 +87,10 @@ def test_chosen_weights_stay_float(graphs: FloatGraphs, tmp_path: Path) -> None:
 
 def test_int8_embeddings_are_close_and_not_equal(graphs: FloatGraphs, int8_text: Path, tmp_path: Path) -> None:
     texts = ["a cat", "a photo of a dog.", "x " * 100]
-    cosines = (graph_text_encoder(graphs.text, 77)(texts) * graph_text_encoder(int8_text, 77)(texts)).sum(axis=1)
+    cosines = (
+        graph_text_encoder(graphs.text, ClipTokenizer(77))(texts)
+        * graph_text_encoder(int8_text, ClipTokenizer(77))(texts)
+    ).sum(axis=1)
     assert 0.999 < cosines.min() < 1 - 1e-7
     quantise_graph(graphs.image, tmp_path / "image.onnx")
     pixels = np.random.default_rng(0).standard_normal((8, 3, 32, 32)).astype(np.float32)

@@ -13,7 +13,6 @@ from typing import Any
 
 from .bundle_encoders import EncoderFile, Encoders, bundle_text_encoder
 from .encoders import EncodeTexts
-from .graphs import END_OF_TEXT
 from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
 from .manifest import (
     PART_BYTES,
@@ -26,7 +25,6 @@ from .manifest import (
 )
 from .progress import Track, silent
 from .sources.source import Source, SourceText
-from .tokenizer import VOCABULARY, write_artifact
 
 
 @dataclass(frozen=True)
@@ -127,14 +125,9 @@ def _manifest(folder: Path, source: Source, facts: BundleFacts, towers: dict[str
 
 def _text_manifest(folder: Path, text: SourceText, tower: dict[str, Any]) -> dict[str, Any]:
     """Writes the tokenizer's files, too."""
+    tokenizer, files = text.tokenizer.write(folder)
     return {
         "contextLength": text.context_length,
-        "tokenizer": {
-            "kind": "clip-bpe",
-            "startOfText": 49406,
-            "endOfText": END_OF_TEXT,
-            "vocabularySize": VOCABULARY,
-            "files": file_entries(folder, write_artifact(folder)),
-        },
+        "tokenizer": {**tokenizer, "files": file_entries(folder, files)},
         **tower,
     }

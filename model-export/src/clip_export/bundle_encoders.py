@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from .clip_tokenizer import ClipTokenizer
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine.file import read_engine_tensors, write_engine_file
 from .engine.linear import pack_linears
@@ -21,6 +22,7 @@ from .precision import Precision
 from .progress import Track, silent, under
 from .quantise import quantise_graph
 from .sources.source import Source
+from .tokenizer import Tokenizer
 
 ONNX, ENGINE = "onnx", "engine"
 
@@ -134,9 +136,14 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     text = manifest["text"]
     if text is None:
         raise BundleError(f"{manifest['id']} has no text encoder: it was exported with --image-only")
-    content = read_parts(folder, text["files"])
+    content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(text)
     if text["runtime"] == ONNX:
-        return graph_text_encoder(content, text["contextLength"], track, text)
+        return graph_text_encoder(content, tokenizer, track, text)
     encoder = EngineEncoder(read_engine_tensors(content), text["architecture"])
-    embed = partial(encoder.embed_texts, end_of_text=text["tokenizer"]["endOfText"], pad_id=text.get("padId"))
-    return text_encoder(embed, text["contextLength"], track, "texts, engine weights")
+    embed = partial(encoder.embed_texts, end_of_text=tokenizer.end_of_text, pad_id=text.get("padId"))
+    return text_encoder(embed, tokenizer, track, "texts, engine weights")
+
+
+def bundle_tokenizer(text: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a bundle. `text`: the manifest's."""
+    return ClipTokenizer(text["contextLength"])

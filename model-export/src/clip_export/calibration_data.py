@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .bundle import END_OF_TEXT, BundleFacts
+from .bundle import BundleFacts
 from .calibration_texts import CALIBRATION_TEXTS
 from .engine.samples import CalibrationData, image_samples, text_samples
 from .errors import ExportError
@@ -12,7 +12,6 @@ from .label_set import fill_template
 from .photo_list import PhotoList, load_pixels
 from .progress import Track, silent
 from .sources.source import Source
-from .tokenizer import encode
 from .verify import ORDINARY_TEXTS
 
 FEWEST_PICTURES = 32
@@ -34,5 +33,5 @@ def text_data(checkpoint: Source, facts: BundleFacts) -> CalibrationData:
     prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
     labels = [label for made in facts.label_sets for label in made.labels]
     texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])
-    context, pad_id = checkpoint.text.context_length, checkpoint.text.padding().get("padId")
-    return text_samples([encode(text, context) for text in texts], END_OF_TEXT, pad_id)
+    tokenizer, pad_id = checkpoint.text.tokenizer, checkpoint.text.padding().get("padId")
+    return text_samples(tokenizer.encode(list(texts)), tokenizer.end_of_text, pad_id)

@@ -15,7 +15,7 @@ import torch
 
 from .progress import Track, silent
 from .sources.source import Source
-from .tokenizer import encode
+from .tokenizer import Tokenizer
 
 EncodeImages = Callable[[np.ndarray], np.ndarray]
 """float32 [n, 3, size, size] -> float32 [n, dim], unit rows"""
@@ -36,7 +36,7 @@ def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
 
 def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
     """The checkpoint's text encoder in PyTorch, float32; of a source that has one."""
-    return text_encoder(source.text.encoder.embed, source.text.context_length, track, "texts, float")
+    return text_encoder(source.text.encoder.embed, source.text.tokenizer, track, "texts, float")
 
 
 def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
@@ -50,12 +50,12 @@ def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:
     return encode_images
 
 
-def text_encoder(embed: Embed, context_length: int, track: Track, what: str) -> EncodeTexts:
+def text_encoder(embed: Embed, tokenizer: Tokenizer, track: Track, what: str) -> EncodeTexts:
     """`embed`: token ids [batch, length] -> float32 [batch, dim]. Texts of equal length share a batch: no padding."""
 
     @torch.inference_mode()
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
-        ids = [encode(text, context_length) for text in texts]
+        ids = tokenizer.encode(texts)
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = _equal_lengths(order, ids)
         rows = [embed(torch.tensor([ids[index] for index in batch]).int()).numpy() for batch in track(batches, what)]
@@ -76,7 +76,7 @@ def graph_image_encoder(graph: Path | bytes, track: Track = silent) -> EncodeIma
 
 
 def graph_text_encoder(
-    graph: Path | bytes, context_length: int, track: Track = silent, padding: Mapping[str, Any] = UNPADDED
+    graph: Path | bytes, tokenizer: Tokenizer, track: Track = silent, padding: Mapping[str, Any] = UNPADDED
 ) -> EncodeTexts:
     """An ONNX text encoder, in batch 1, as the edge runs it. `padding`: the manifest's `padTo` and `padId`; without
     them each text is at its own length."""
@@ -84,9 +84,9 @@ def graph_text_encoder(
 
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
         embeddings = []
-        for text in track(texts, "texts, graph"):
-            ids = np.array([filled_up(encode(text, context_length), padding)], np.int32)  # [1, length]
-            embeddings.append(session.run(None, {"input_ids": ids})[0])
+        for ids in track(tokenizer.encode(texts), "texts, graph"):
+            inputs = np.array([filled_up(ids, padding)], np.int32)  # [1, length]
+            embeddings.append(session.run(None, {"input_ids": inputs})[0])
         return np.concatenate(embeddings)
 
     return encode_texts

@@ -14,6 +14,7 @@ from torch import nn
 from torch.onnx.errors import OnnxExporterError
 from transformers import CLIPModel
 
+from .encoders import filled_up
 from .errors import ExportError
 from .graph_attention import plain_attention
 from .sources.source import Source, SourceEncoder
@@ -81,8 +82,8 @@ def write_text_graph(source: Source, path: Path) -> None:
     Any length from 2 to the model's context works; but where the encoder sees the padding, only the context's length.
     """
     text = source.text
-    length = text.context_length if text.padded else 5
-    example = torch.zeros(2, length, dtype=torch.int32)
+    ids = filled_up(text.tokenizer.encode(["a photo of a cat"])[0], text.padding())
+    example = torch.tensor([ids, ids], dtype=torch.int32)
     axes = {0: "batch"} if text.padded else {0: "batch", 1: "length"}
     _write(source, "text", example, path, ("input_ids", "text_embeds"), axes)
 

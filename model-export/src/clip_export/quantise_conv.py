@@ -1,10 +1,10 @@
 """Convolutions with int8 weights, one scale per output channel.
 
-Measured in onnxruntime-web on one thread: ConvInteger takes two thirds of the time of float convolutions, its
-activations have the 8 bits that those of a matrix product have, too. Where it would cost more than it gives, only the
-weight is int8, and DequantizeLinear makes it float in each run (onnxruntime does not do that beforehand, so memory stays
-small): grouped convolutions, depthwise ones above all, for which ConvInteger has no fast kernel, and those that read
-the pixels, which would be rounded once more.
+Measured in onnxruntime-web on one thread, ConvInteger takes two thirds of the time of float convolutions; its
+activations have 8 bits, as those of a matrix product. Where it would cost more than it gives, only the weight is int8,
+and DequantizeLinear makes it float in each run (onnxruntime does not do that beforehand, so memory stays small): in
+grouped convolutions, depthwise ones above all, for which ConvInteger has no fast kernel, and in those that read the
+pixels, which would be rounded once more.
 """
 
 from __future__ import annotations

@@ -1,96 +1,53 @@
-"""CLIP's byte-pair encoding, by the reference implementation, and the artifact from which the edge rebuilds it.
-
-The reference is open_clip's SimpleTokenizer, a copy of OpenAI's: ftfy.fix_text, html.unescape twice, strip, whitespace
-collapsed, lower case. One thing is put back to OpenAI's original: the two special tokens are spelt `<|startoftext|>`
-and `<|endoftext|>` (open_clip says `<start_of_text>`), as in OpenAI's and Hugging Face's vocabulary.
-Does not pad: models differ in that, and the edge encodes every prompt at its own length.
+"""What a text encoder's tokenizer is to the rest of the package. CLIP's is in clip_tokenizer.py, all others, by
+transformers and open_clip, in hf_tokenizer.py.
 """
 
 from __future__ import annotations
 
-import html.entities
-import importlib.util
-import json
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-import numpy as np
-import regex
-
-if TYPE_CHECKING:
-    from open_clip.tokenizer import SimpleTokenizer
-
-START_OF_TEXT = "<|startoftext|>"
-END_OF_TEXT = "<|endoftext|>"
-BYTES = 512
-"""ids 0..255: the bytes in CLIP's order; 256..511: the same bytes at the end of a word"""
-MERGES = 48_894
-VOCABULARY = BYTES + MERGES + 2
-"""the last two: start of text, end of text"""
+from .errors import ExportError
 
 
-def open_clip_tokenizer() -> SimpleTokenizer:
-    """open_clip's tokenizer as it is, from its one file: importing the whole package takes 8 seconds more."""
-    package = importlib.util.find_spec("open_clip")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the reference tokenizer needs the package open_clip_torch")
-    file = Path(package.submodule_search_locations[0]) / "tokenizer.py"
-    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SimpleTokenizer()
+class TokenizerError(ExportError):
+    """A checkpoint's tokenizer cannot be read, or the edge cannot have it; the message says why."""
 
 
-@lru_cache(maxsize=1)
-def reference_tokenizer() -> SimpleTokenizer:
-    """open_clip's tokenizer with OpenAI's spelling of the special tokens; takes a second, so it is made once."""
-    tokenizer = open_clip_tokenizer()
-    spelling = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
-    pattern = tokenizer.pat.pattern
-    for theirs, ours in spelling.items():
-        tokenizer.encoder[ours] = tokenizer.encoder.pop(theirs)
-        tokenizer.cache[ours] = ours
-        pattern = pattern.replace(theirs, regex.escape(ours))
-    tokenizer.decoder = {token: text for text, token in tokenizer.encoder.items()}
-    tokenizer.pat = regex.compile(pattern, regex.IGNORECASE)
-    return tokenizer
+class Tokenizer(Protocol):
+    """Texts to token ids, as a checkpoint's own library has it."""
 
+    @property
+    def context_length(self) -> int:
+        """Longest text in tokens, special ones included: a longer one is cut, and keeps the special ones."""
+        ...
 
-def encode(text: str, context_length: int) -> list[int]:
-    """Token ids of one text, start token first, end token last, at its own length (2 <= length <= context_length).
+    @property
+    def pad_id(self) -> int:
+        """What shorter texts are filled up with, after their end, where the encoder sees it."""
+        ...
 
-    A longer text is cut and keeps the end token as its last id, as in open_clip.
-    """
-    tokenizer = reference_tokenizer()
-    words = tokenizer.encode(text)[: context_length - 2]
-    return [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
+    @property
+    def end_of_text(self) -> int | None:
+        """The id that every text ends with, and is pooled at where the encoder does that; None: there is none."""
+        ...
 
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special ones included, at its own length, at most `context_length`."""
+        ...
 
-def is_truncated(text: str, context_length: int) -> bool:
-    """Whether `encode` drops the end of this text."""
-    return len(reference_tokenizer().encode(text)) > context_length - 2
+    def is_truncated(self, text: str) -> bool:
+        """Whether `encode` drops the end of this text."""
+        ...
 
+    def edge_problem(self) -> str | None:
+        """Why the edge cannot have it, as the end of "its texts need …"; None: it can."""
+        ...
 
-def merge_pairs() -> np.ndarray:
-    """[48894, 2] token ids of the two halves of each merge, in rank order; merge r makes the token 512 + r."""
-    tokenizer = reference_tokenizer()
-    ranked = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
-    pairs = np.array([[tokenizer.encoder[first], tokenizer.encoder[second]] for first, second in ranked], dtype="<u2")
-    merged = [tokenizer.encoder[first + second] for first, second in ranked]
-    # the edge computes a merge's id from its rank, so the vocabulary must not deviate from that rule anywhere
-    if merged != list(range(BYTES, BYTES + MERGES)):
-        raise ValueError("the vocabulary's ids do not follow the rank of the merges")
-    return pairs
+    def write(self, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+        """Writes what the edge needs into `folder`. The manifest's `tokenizer` without `files`, and the files in order.
 
-
-def write_artifact(folder: Path) -> list[Path]:
-    """Writes what the edge's tokenizer needs: `merges.bin` (little-endian uint16 pairs, 196 kB) and
-    `html-entities.json` (HTML5's named references as Python knows them, name with its semicolon if any -> text)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    merges, entities = folder / "merges.bin", folder / "html-entities.json"
-    merges.write_bytes(merge_pairs().tobytes())
-    entities.write_text(
-        json.dumps(html.entities.html5, sort_keys=True, separators=(",", ":"), ensure_ascii=False), encoding="utf-8"
-    )
-    return [merges, entities]
+        Raises TokenizerError where there is an `edge_problem`.
+        """
+        ...

@@ -99,7 +99,7 @@ def text_parity(
     texts = [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
     stages = {}
     if graphs:
-        stages[FLOAT_GRAPH] = graph_text_encoder(graphs.text, source.text.context_length, track, graphs.padding)
+        stages[FLOAT_GRAPH] = graph_text_encoder(graphs.text, source.text.tokenizer, track, graphs.padding)
     stages[bundle_stage(manifest["text"])] = bundle_text_encoder(folder, manifest, track)
     reference = float_text_encoder(source, track)(texts)
     return parity(reference, {stage: encode(texts) for stage, encode in stages.items()})

@@ -34,7 +34,6 @@ from ..progress import Track, bar
 from ..report import calibration_line
 from ..sensitivity import most_sensitive
 from ..sources.source import Source
-from ..tokenizer import encode
 from ..tolerance import Tolerance
 from ..verify import ORDINARY_TEXTS, noise
 from .verify import verify_into
@@ -73,6 +72,7 @@ def export_bundle(
     options: ExportOptions,
 ) -> None:
     """Writes a verified bundle to `out`; on any failure `out` stays as it was."""
+    check_texts(checkpoint)
     runtime = options.runtime or default_runtime(console, checkpoint, options.precision)
     check_options(runtime, options)
     with tempfile.TemporaryDirectory() as scratch, replacing(out) as folder:
@@ -97,6 +97,15 @@ def check_options(runtime: str, options: ExportOptions) -> None:
         raise ExportError(f"--keep-float is for --precision int8: with {options.precision} no layer is int8")
     if runtime == ONNX and options.calibrate:
         raise ExportError("--calibrate is for --runtime engine: onnxruntime has no fast product to choose")
+
+
+def check_texts(checkpoint: Source) -> None:
+    """Refuses a text encoder whose tokenizer the edge cannot have."""
+    problem = checkpoint.text and checkpoint.text.edge_problem()
+    if problem:
+        raise ExportError(
+            f"{checkpoint.name}: its texts need {problem}. With --image-only its image encoder is exported alone."
+        )
 
 
 def choose_packing(console: Console, checkpoint: Source, facts: BundleFacts, options: ExportOptions) -> Pack:
@@ -142,7 +151,7 @@ def keeping_float(
     if not checkpoint.text:
         return graphs
     prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
-    ids = [encode(text, checkpoint.text.context_length) for text in [*prompts, *ORDINARY_TEXTS]]
+    ids = checkpoint.text.tokenizer.encode([*prompts, *ORDINARY_TEXTS])
     texts = [{"input_ids": np.array([filled_up(row, graphs.padding)], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 

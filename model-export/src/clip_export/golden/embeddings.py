@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import CLIPModel
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from ..clip_tokenizer import encode
 from ..preprocess import pixel_values
-from ..tokenizer import encode
 
 
 @dataclass(frozen=True)

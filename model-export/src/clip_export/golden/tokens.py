@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ftfy
 
-from ..tokenizer import encode, is_truncated
+from ..clip_tokenizer import encode, is_truncated
 from .texts import MOJIBAKE, curated, nonsense, prompts
 
 

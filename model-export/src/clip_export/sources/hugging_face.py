@@ -1,4 +1,4 @@
-"""Hugging Face's checkpoints: `CLIPModel`, and of `SiglipModel` (SigLIP, SigLIP 2 of one resolution) the images."""
+"""Hugging Face's checkpoints: `CLIPModel`, and `SiglipModel` (SigLIP, SigLIP 2 of one resolution)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from torch import nn
 from transformers import CLIPModel, SiglipModel
 from transformers.utils import cached_file
 
+from ..clip_tokenizer import VOCABULARY, ClipTokenizer, is_clips
 from ..engine import architecture as engine_architecture
 from ..engine import siglip as engine_siglip
 from ..engine import weights as engine_weights
 from ..graphs import ImageGraph, TextGraph
-from ..tokenizer import VOCABULARY
-from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, tokenizer_error
+from ..hf_tokenizer import HfTokenizer, check_vocabulary, load_library, vocabulary_of
+from ..tokenizer import Tokenizer
+from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -48,14 +50,10 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
     except (OSError, ValueError) as error:
         raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
     called = display_name or (folder.resolve().name if folder.is_dir() else name)
-    if isinstance(model, SiglipModel):
-        if not image_only:
-            raise tokenizer_error(name, "SigLIP's SentencePiece tokenizer")
-        return _siglip(model, called, sha256, preprocessing)
-    vocabulary = model.config.text_config.vocab_size
-    if vocabulary != VOCABULARY and not image_only:
-        raise tokenizer_error(name, f"a vocabulary of {vocabulary} tokens")
-    return _clip(model, called, sha256, preprocessing, image_only)
+    with reading_tokenizer(name):
+        tokenizer = None if image_only else _tokenizer(name, model)
+    make = _siglip if isinstance(model, SiglipModel) else _clip
+    return make(model, called, sha256, preprocessing, tokenizer)
 
 
 def _load(name: str) -> tuple[CLIPModel | SiglipModel, dict[str, Any]]:
@@ -73,17 +71,27 @@ def _load(name: str) -> tuple[CLIPModel | SiglipModel, dict[str, Any]]:
     return model.eval(), read_preprocessing(name, model.config.vision_config.image_size, defaults)
 
 
-def _clip(model: CLIPModel, name: str, sha256: str, preprocessing: dict[str, Any], image_only: bool) -> Source:
+def _tokenizer(name: str, model: CLIPModel | SiglipModel) -> Tokenizer:
+    """Raises TokenizerError."""
+    text = model.config.text_config
+    rows, context = text.vocab_size, text.max_position_embeddings
+    if isinstance(model, CLIPModel):
+        stated = vocabulary_of(name)  # many have none, for all of CLIP's are the same
+        if (stated is None and rows == VOCABULARY) or (stated is not None and is_clips(stated)):
+            return ClipTokenizer(context, rows)
+    library = load_library(name)
+    check_vocabulary(library, rows)
+    return HfTokenizer(library, context, rows)
+
+
+def _clip(
+    model: CLIPModel, name: str, sha256: str, preprocessing: dict[str, Any], tokenizer: Tokenizer | None
+) -> Source:
     config = model.config
     image = SourceEncoder(
         ImageGraph(model).eval(),
         partial(engine_architecture.image_architecture, config),
         partial(engine_weights.image_tensors, model),
-    )
-    text = SourceEncoder(
-        TextGraph(model).eval(),
-        partial(engine_architecture.text_architecture, config),
-        partial(engine_weights.text_tensors, model),
     )
     return Source(
         kind="huggingface",
@@ -94,15 +102,46 @@ def _clip(model: CLIPModel, name: str, sha256: str, preprocessing: dict[str, Any
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=None,
         image=image,
-        text=None if image_only else SourceText(text, config.text_config.max_position_embeddings),
+        text=_clip_text(model, tokenizer) if tokenizer else None,
         model=model,
     )
 
 
-def _siglip(model: SiglipModel, name: str, sha256: str, preprocessing: dict[str, Any]) -> Source:
+def _clip_text(model: CLIPModel, tokenizer: Tokenizer) -> SourceText:
+    problem = None
+    if isinstance(tokenizer, ClipTokenizer):
+        embed = TextGraph(model).eval()
+    else:
+        embed = partial(embed_texts, model)
+        end = model.config.text_config.eos_token_id
+        if tokenizer.end_of_text != end:
+            problem = f"the output at the token {end}, with which its tokenizer does not end them"
+    encoder = SourceEncoder(
+        embed,
+        partial(engine_architecture.text_architecture, model.config),
+        partial(engine_weights.text_tensors, model),
+    )
+    return SourceText(encoder, tokenizer, padded=False, problem=problem)
+
+
+def embed_texts(model: CLIPModel | SiglipModel, ids: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed, by the model's own pooling."""
+    return nn.functional.normalize(model.get_text_features(ids.long()).pooler_output, dim=-1)
+
+
+def _siglip(
+    model: SiglipModel, name: str, sha256: str, preprocessing: dict[str, Any], tokenizer: Tokenizer | None
+) -> Source:
     def embed_images(pixels: torch.Tensor) -> torch.Tensor:
         return nn.functional.normalize(model.vision_model(pixel_values=pixels).pooler_output, dim=-1)
 
+    def embed_padded(ids: torch.Tensor) -> torch.Tensor:
+        missing = tokenizer.context_length - ids.shape[1]
+        return embed_texts(model, nn.functional.pad(ids, (0, missing), value=tokenizer.pad_id))
+
+    text = SourceEncoder(
+        embed_padded, partial(engine_siglip.text_architecture, model), partial(engine_siglip.text_tensors, model)
+    )
     return Source(
         kind="huggingface",
         name=name,
@@ -114,7 +153,7 @@ def _siglip(model: SiglipModel, name: str, sha256: str, preprocessing: dict[str,
         image=SourceEncoder(
             embed_images, partial(engine_siglip.image_architecture, model), partial(engine_siglip.image_tensors, model)
         ),
-        text=None,
+        text=SourceText(text, tokenizer, padded=True) if tokenizer else None,
         model=model,
     )
 

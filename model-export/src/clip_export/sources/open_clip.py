@@ -1,6 +1,7 @@
-"""open_clip's models: loaded as open_clip does it, their preprocessing and their tokenizer read, never assumed.
+"""open_clip's models: loaded as open_clip does it, their preprocessing read, never assumed.
 
-Which files are meant is in open_clip_checkpoint.py; what of a model becomes the engine's, in engine/open_clip.py.
+Which files are meant is in open_clip_checkpoint.py; texts are in open_clip_text.py; what of a model becomes the
+engine's, in engine/open_clip.py.
 """
 
 from __future__ import annotations
@@ -11,25 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from open_clip import CLIP, CustomTextCLIP, create_model
 from open_clip.factory import load_state_dict
-from open_clip.transformer import text_global_pool
-from torch import nn
 
 from ..engine import open_clip as engine_open_clip
-from ..engine.architecture import sees_padding
 from ..engine.open_clip import OpenClip
-from ..graphs import END_OF_TEXT
-from ..tokenizer import VOCABULARY
 from .open_clip_checkpoint import PREPROCESSING, Checkpoint, find
-from .source import INTERPOLATIONS, Source, SourceEncoder, SourceError, SourceText, file_sha256, tokenizer_error
+from .open_clip_text import read_tokenizer, text_source
+from .source import INTERPOLATIONS, Source, SourceEncoder, SourceError, file_sha256, reading_tokenizer
 
-PAD = 0
-"""what its SimpleTokenizer fills texts up with"""
 RESIZES = ("shortest", "squash")
-TOKENIZER_OPTIONS = {"clean": "lower", "reduction_mask": ""}
-"""SimpleTokenizer's, as tokenizer.py has them"""
 
 
 def load_open_clip(
@@ -37,8 +29,8 @@ def load_open_clip(
 ) -> Source:
     """`name` as after "open_clip:"; it and all else as load_source."""
     found = find(name, checkpoint)
-    if not image_only:
-        check_tokenizer(name, found.config["text_cfg"])
+    with reading_tokenizer(name):
+        tokenizer = None if image_only else read_tokenizer(found)
     weights = found.fetch()
     model = create(name, found, weights)
     preprocessing = read_preprocessing(name, model)
@@ -59,35 +51,9 @@ def load_open_clip(
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=bias,
         image=image,
-        text=None if image_only else text_source(model),
+        text=text_source(model, tokenizer) if tokenizer else None,
         model=model,
     )
-
-
-def text_source(model: OpenClip) -> SourceText:
-    encoder = SourceEncoder(
-        partial(embed_texts, model),
-        partial(engine_open_clip.text_architecture, model),
-        partial(engine_open_clip.text_tensors, model),
-    )
-    return SourceText(encoder, model.context_length, PAD)
-
-
-def embed_texts(model: OpenClip, ids: torch.Tensor) -> torch.Tensor:
-    """As SourceEncoder.embed; what `encode_text` gives for texts that are filled up to the context's length."""
-    ids, architecture = ids.long(), engine_open_clip.text_architecture(model)
-    if sees_padding(architecture):
-        padded = nn.functional.pad(ids, (0, model.context_length - ids.shape[1]), value=PAD)
-        return model.encode_text(padded, normalize=True)
-    # `encode_text` takes no shorter texts, but what follows the end of a text changes nothing and is most of the work
-    text, length = engine_open_clip.text_tower(model), ids.shape[1]
-    mask = torch.full((length, length), float("-inf")).triu(1)
-    x = text.ln_final(text.transformer(text.token_embedding(ids) + text.positional_embedding[:length], attn_mask=mask))
-    pooled = text_global_pool(x, ids, text.pool_type, END_OF_TEXT)  # [n, width]
-    projection = text.text_projection
-    if projection is not None:
-        pooled = projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
-    return nn.functional.normalize(pooled, dim=-1)
 
 
 def create(name: str, found: Checkpoint, weights: Path) -> OpenClip:
@@ -151,21 +117,6 @@ def read_preprocessing(name: str, model: OpenClip) -> dict[str, Any]:
             raise SourceError(f"{name}: preprocess_cfg: {key} is {value!r}, the edge has {' and '.join(known)}")
     mean, std = (_three(name, key, stated[key]) for key in ("mean", "std"))
     return {"size": size, "resize": stated["resize_mode"], "interpolation": interpolation, "mean": mean, "std": std}
-
-
-def check_tokenizer(name: str, text: dict[str, Any]) -> None:
-    """`text`: `text_cfg`. Raises SourceError unless its tokenizer is CLIP's."""
-    vocabulary, end = text.get("vocab_size", VOCABULARY), text.get("eos_id", 2)
-    options = {**TOKENIZER_OPTIONS, **(text.get("tokenizer_kwargs") or {})}
-    others = [f"{key} {value!r}" for key, value in options.items() if TOKENIZER_OPTIONS.get(key) != value]
-    if text.get("hf_tokenizer_name"):
-        raise tokenizer_error(name, f"the tokenizer {text['hf_tokenizer_name']!r}")
-    if vocabulary != VOCABULARY:
-        raise tokenizer_error(name, f"a vocabulary of {vocabulary} tokens")
-    if others:
-        raise tokenizer_error(name, f"a tokenizer with {', '.join(others)}")
-    if text.get("pool_type") == "eos" and end != END_OF_TEXT:
-        raise tokenizer_error(name, f"a tokenizer whose end of text has the id {end}")
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -7,7 +7,8 @@ quantise anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..engine.architecture import sees_padding
 from ..engine.weights import Tensors
 from ..errors import ExportError
+from ..tokenizer import Tokenizer, TokenizerError
 
 OPEN_CLIP = "open_clip:"
 """what a source's name begins with that open_clip is to load"""
@@ -44,23 +45,29 @@ class SourceEncoder:
 
 @dataclass(frozen=True)
 class SourceText:
-    """A text encoder whose tokenizer is CLIP's byte-pair encoding."""
+    """A text encoder and its tokenizer."""
 
     encoder: SourceEncoder
-    context_length: int
-    """longest prompt in tokens, start and end tokens included"""
-    pad_id: int = 0
-    """what shorter texts are filled up with, where the encoder sees it"""
+    tokenizer: Tokenizer
+    padded: bool
+    """whether an embedding depends on what its text is filled up with, to the context's length"""
+    problem: str | None = None
+    """why the edge cannot have it, whatever its tokenizer is; None: it can"""
 
     @property
-    def padded(self) -> bool:
-        return sees_padding(self.encoder.architecture())
+    def context_length(self) -> int:
+        """longest text in tokens, special ones included"""
+        return self.tokenizer.context_length
 
     def padding(self) -> dict[str, int | None]:
         """The manifest's `padTo` and `padId`."""
         if self.padded:
-            return {"padTo": self.context_length, "padId": self.pad_id}
+            return {"padTo": self.context_length, "padId": self.tokenizer.pad_id}
         return {"padTo": None}
+
+    def edge_problem(self) -> str | None:
+        """Why the edge cannot have its texts, as the end of "its texts need …"; None: it can."""
+        return self.tokenizer.edge_problem() or self.problem
 
 
 @dataclass(frozen=True)
@@ -112,10 +119,10 @@ def load_source(
     `name`: a folder or hub name of a Hugging Face CLIPModel or SiglipModel; a folder as open_clip writes it for the
     hub; or, after "open_clip:", such a folder, "hf-hub:owner/model", or a name of open_clip's with the tag of a
     pretrained checkpoint, "ViT-B-32/laion2b_s34b_b79k". `checkpoint`: a file of weights for a name of open_clip's,
-    which are then not downloaded. `image_only`: the text encoder is left out, whatever its tokenizer is.
+    which are then not downloaded. `image_only`: the text encoder is left out, and its tokenizer is not looked for.
 
-    Raises SourceError if there is no such model, if weights are missing, if the edge has not the preprocessing that it
-    needs, or not the tokenizer.
+    Raises SourceError if there is no such model, if weights or the tokenizer are missing, or if the edge has not the
+    preprocessing that it needs. Whether the edge has the tokenizer is for `SourceText.edge_problem` to say.
     """
     # Here, because both know this module; and loading open_clip takes seconds.
     folder = Path(name)
@@ -136,9 +143,10 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tokenizer_error(name: str, needed: str) -> SourceError:
-    """For texts that need another tokenizer than CLIP's."""
-    return SourceError(
-        f"{name}: its texts need {needed}, and only CLIP's byte-pair encoding of 49408 tokens is supported. "
-        "With --image-only its image encoder is exported alone."
-    )
+@contextmanager
+def reading_tokenizer(name: str) -> Iterator[None]:
+    """Errors of a checkpoint's tokenizer, with its name and what can be done without."""
+    try:
+        yield
+    except TokenizerError as error:
+        raise SourceError(f"{name}: {error}. With --image-only its image encoder is taken alone.") from error

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import regex
 
+from clip_export.clip_tokenizer import encode, is_truncated, open_clip_tokenizer, write_artifact
 from clip_export.golden.texts import LONG, curated, nonsense, prompts
-from clip_export.tokenizer import encode, is_truncated, open_clip_tokenizer, write_artifact
 
 START, END = 49406, 49407
 WORD = regex.compile(
