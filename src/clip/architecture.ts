@@ -18,7 +18,11 @@ export interface TransformerArchitecture {
   fast: readonly string[];
 }
 
-export interface ImageArchitecture extends TransformerArchitecture {
+/** A manifest that does not say its `kind` means a Vision Transformer. */
+export type ImageArchitecture = VisionTransformerArchitecture | ResNetArchitecture;
+
+export interface VisionTransformerArchitecture extends TransformerArchitecture {
+  kind: 'vit';
   /** pixels a side; pixels beyond the last whole patch are not looked at */
   patch: number;
   /** a learned token before the patches */
@@ -27,6 +31,20 @@ export interface ImageArchitecture extends TransformerArchitecture {
   preNorm: boolean;
   /** the class token, the mean of the patches, or a learned query's attention to all tokens and an MLP */
   pooling: 'cls' | 'mean' | 'attention';
+}
+
+/**
+ * CLIP's modified ResNet (OpenAI's clip/model.py, `ModifiedResNet`): a stem of three convolutions, four stages of
+ * bottlenecks that pool where they stride, and attention in which the mean of all pixels asks. All its products are exact.
+ */
+export interface ResNetArchitecture {
+  kind: 'resnet';
+  /** how many bottlenecks each stage has */
+  stages: readonly number[];
+  /** channels that the stem puts out; stage i (from 0) has width · 2^i within its bottlenecks, and puts out four times that */
+  width: number;
+  /** of the attention, which is 32 · width wide */
+  heads: number;
 }
 
 export interface TextArchitecture extends TransformerArchitecture {
@@ -88,6 +106,11 @@ function parseTransformer(of: Field): TransformerArchitecture {
 
 /** @param size pixels a side of the whole image */
 export function parseImageArchitecture(of: Field, size: number): ImageArchitecture {
+  const kind = of.optional('kind')?.oneOf(['vit', 'resnet']) ?? 'vit';
+  return kind === 'vit' ? parseVisionTransformer(of, size) : parseResNet(of, size);
+}
+
+function parseVisionTransformer(of: Field, size: number): VisionTransformerArchitecture {
   const patch = of.get('patch').whole();
   if (patch > size) {
     throw new FieldError(`${of.get('patch').path} must be at most the image's ${size} pixels, found ${patch}`);
@@ -97,7 +120,28 @@ export function parseImageArchitecture(of: Field, size: number): ImageArchitectu
   if (pooling === 'cls' && !classToken) {
     throw new FieldError(`${of.get('pooling').path} must be mean or attention where classToken is false, found cls`);
   }
-  return { ...parseTransformer(of), patch, classToken, preNorm: of.get('preNorm').boolean(), pooling };
+  return { kind: 'vit', ...parseTransformer(of), patch, classToken, preNorm: of.get('preNorm').boolean(), pooling };
+}
+
+const RESNET_STAGES = 4;
+/** The image is halved five times. */
+const RESNET_LEAST_SIZE = 32;
+
+function parseResNet(of: Field, size: number): ResNetArchitecture {
+  if (size < RESNET_LEAST_SIZE) {
+    throw new FieldError(
+      `${of.path} must be of an image of at least ${RESNET_LEAST_SIZE} pixels a side, found ${size}`,
+    );
+  }
+  // half of it is the stem's first width, and four times it must be a multiple of 8
+  const width = of.get('width').number((x) => Number.isInteger(x) && x > 0 && x % 2 === 0);
+  const heads = of.get('heads').whole();
+  if (!isWide((32 * width) / heads)) {
+    const path = of.get('heads').path;
+    throw new FieldError(`${path} must divide 32 times the width ${width} into multiples of 8, found ${heads}`);
+  }
+  const stages = of.get('stages').items(RESNET_STAGES, RESNET_STAGES);
+  return { kind: 'resnet', stages: stages.map((stage) => stage.whole()), width, heads };
 }
 
 export function parseTextArchitecture(of: Field): TextArchitecture {

@@ -19,8 +19,17 @@ export interface Buffers {
   attended: Matrix;
   /** If causal, for each block [maxTokens, 2 · width]: keys and values of the tokens of the sequence before. */
   kept: readonly Matrix[];
-  /** Of one head of one sequence: what `packKeys`, `packValues` and `attend` write and read (assembly/attention.ts). */
-  attention: { keys: number; keyScales: number; values: number; valueScales: number; zeros: number; scratch: number };
+  attention: AttentionBuffers;
+}
+
+/** Of one head of one sequence: what `packKeys`, `packValues` and `attend` write and read (assembly/attention.ts). */
+export interface AttentionBuffers {
+  keys: number;
+  keyScales: number;
+  values: number;
+  valueScales: number;
+  zeros: number;
+  scratch: number;
 }
 
 /** @param wideBytes what else `wide` must have room for */
@@ -31,7 +40,6 @@ export function planBuffers(
 ): Buffers {
   const rows = roomFor(maxRows);
   const tokens = roomFor(maxTokens);
-  const headDim = width / heads;
   const matrix = (at: number, rows: number, columns: number): Matrix => ({ at, rows, columns, stride: columns * 4 });
   const take = (rows: number, columns: number) => matrix(plan.take(rows * columns * 4), rows, columns);
   const wide = plan.take(Math.max(rows * Math.max(mlp, 4 * width) * 4, wideBytes));
@@ -42,13 +50,18 @@ export function planBuffers(
     qkv: matrix(wide, rows, 3 * width),
     attended: matrix(wide + rows * 3 * width * 4, rows, width),
     kept: Array.from({ length: causal ? layers : 0 }, () => take(tokens, 2 * width)),
-    attention: {
-      keys: plan.take(tokens * headDim * 2),
-      keyScales: plan.take(tokens * 4),
-      values: plan.take(tokens * headDim * 2),
-      valueScales: plan.take(tokens * 4),
-      zeros: plan.take(32),
-      scratch: plan.take(24 * tokens + 8 * headDim + 64),
-    },
+    attention: planAttention(plan, maxTokens, width / heads),
+  };
+}
+
+export function planAttention(plan: MemoryPlan, maxTokens: number, headDim: number): AttentionBuffers {
+  const tokens = roomFor(maxTokens);
+  return {
+    keys: plan.take(tokens * headDim * 2),
+    keyScales: plan.take(tokens * 4),
+    values: plan.take(tokens * headDim * 2),
+    valueScales: plan.take(tokens * 4),
+    zeros: plan.take(32),
+    scratch: plan.take(24 * tokens + 8 * headDim + 64),
   };
 }

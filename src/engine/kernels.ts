@@ -12,6 +12,14 @@ export interface Kernels {
   /** the first address that is free */
   readonly heapBase: { value: Address };
   gatherPatches(pixels: Address, size: number, patch: number, y: Address, stride: Bytes): void;
+  gatherNeighbours(
+    x: Address,
+    side: number,
+    ...more: [channels: number, step: number, first: number, count: number, y: Address, stride: Bytes]
+  ): void;
+  averagePool(x: Address, side: number, channels: number, y: Address): void;
+  relu(x: Address, count: number): void;
+  meanAndRows(x: Address, rows: number, width: number, positions: Address, y: Address): void;
   embedTokens(
     ids: Address,
     count: number,

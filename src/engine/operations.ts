@@ -73,12 +73,8 @@ export interface Scratch {
   scales: number;
 }
 
-export function createOperations(
-  kernels: Kernels,
-  { activation, layerNormEps }: Pick<TransformerArchitecture, 'activation' | 'layerNormEps'>,
-  { packed, scales }: Scratch,
-) {
-  const activate = { quick_gelu: kernels.quickGelu, gelu: kernels.gelu, gelu_tanh: kernels.geluTanh }[activation];
+/** What all encoders have. */
+export function createProducts(kernels: Kernels, { packed, scales }: Scratch) {
   const product = (x: Matrix, { weight, scale, bias, inputs, outputs, fast }: Linear, y: Matrix, add: boolean) => {
     const blocks = Math.ceil(x.rows / 4);
     const rest = [scale, bias, outputs / 8, y.at, y.stride, add] as const;
@@ -95,6 +91,17 @@ export function createOperations(
     linear: (x: Matrix, linear: Linear, y: Matrix) => product(x, linear, y, false),
     /** y += x · Wᵀ + bias */
     addLinear: (x: Matrix, linear: Linear, y: Matrix) => product(x, linear, y, true),
+  };
+}
+
+export function createOperations(
+  kernels: Kernels,
+  { activation, layerNormEps }: Pick<TransformerArchitecture, 'activation' | 'layerNormEps'>,
+  scratch: Scratch,
+) {
+  const activate = { quick_gelu: kernels.quickGelu, gelu: kernels.gelu, gelu_tanh: kernels.geluTanh }[activation];
+  return {
+    ...createProducts(kernels, scratch),
     /** y may be x. */
     layerNorm: (x: Matrix, { weight, bias }: Norm, y: Matrix) =>
       kernels.layerNorm(x.at, x.stride, x.rows, x.columns, weight, bias, layerNormEps, y.at, y.stride),
@@ -105,4 +112,5 @@ export function createOperations(
   };
 }
 
+export type Products = ReturnType<typeof createProducts>;
 export type Operations = ReturnType<typeof createOperations>;

@@ -1,12 +1,12 @@
 /** From the last block's tokens to the one vector that becomes the embedding; the layer norm after the blocks is here too. */
-import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } from '../clip/architecture.ts';
+import type { TextArchitecture, TransformerArchitecture, VisionTransformerArchitecture } from '../clip/architecture.ts';
 import type { Buffers } from './buffers.ts';
 import type { Kernels } from './kernels.ts';
 import { columnsOf, type Matrix, type Operations, rowsOf } from './operations.ts';
 import { createAttention, createMlp } from './transformer.ts';
 import type { Weights } from './weights.ts';
 
-export type Pooling = ImageArchitecture['pooling'] | TextArchitecture['pooling'];
+export type Pooling = VisionTransformerArchitecture['pooling'] | TextArchitecture['pooling'];
 
 interface Parts {
   kernels: Kernels;
@@ -67,7 +67,7 @@ function createAttentionPool({ kernels, operations, buffers, weights, shape }: P
   };
   // a stride of 0: attention takes queries by fours, and finds this one four times
   const queries: Matrix = { at: weights.at('pool.query'), rows: 1, columns: width, stride: 0 };
-  const attention = createAttention(kernels, shape, buffers);
+  const attention = createAttention(kernels, shape, buffers.attention);
   const runMlp = createMlp(operations, shape, buffers);
 
   return (x: Matrix, sequences: number): Matrix => {

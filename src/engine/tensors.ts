@@ -1,5 +1,5 @@
 /** The tensors of a model file, by its architecture. `clip-export` writes exactly these (model-export/src/clip_export). */
-import type { ImageArchitecture, TextArchitecture, TransformerArchitecture } from '../clip/architecture.ts';
+import type { TextArchitecture, TransformerArchitecture, VisionTransformerArchitecture } from '../clip/architecture.ts';
 
 export interface TensorSpec {
   name: string;
@@ -14,7 +14,7 @@ export interface TensorSpec {
 /** The matrix product reads 16 inputs at a time; the file has zeros there. */
 export const padInputs = (inputs: number): number => Math.ceil(inputs / 16) * 16;
 
-const floats = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: 'F32', shape });
+export const floats = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: 'F32', shape });
 
 /** Inputs of the fast product that share a scale (assembly/fast.ts). */
 export const GROUP = 128;
@@ -35,7 +35,7 @@ const fastProduct = (name: string, outputs: number, inputs: number): TensorSpec[
   floats(`${name}.bias`, outputs),
 ];
 
-const linear = (name: string, outputs: number, inputs: number) => [
+export const linear = (name: string, outputs: number, inputs: number) => [
   ...product(name, outputs, inputs),
   floats(`${name}.bias`, outputs),
 ];
@@ -77,14 +77,16 @@ const attentionPool = ({ width, mlp }: TransformerArchitecture): TensorSpec[] =>
   ...linear('pool.fc2', width, mlp),
 ];
 
-export const imagePatches = ({ patch }: ImageArchitecture, size: number): number => Math.floor(size / patch) ** 2;
+export const imagePatches = ({ patch }: VisionTransformerArchitecture, size: number): number =>
+  Math.floor(size / patch) ** 2;
 
 /** The class token, if there is one, and the patches. */
-export const imageTokens = (architecture: ImageArchitecture, size: number): number =>
+export const imageTokens = (architecture: VisionTransformerArchitecture, size: number): number =>
   Number(architecture.classToken) + imagePatches(architecture, size);
 
+/** Of a Vision Transformer. A ResNet's are in resnet-shape.ts. */
 export const imageTensors = (
-  architecture: ImageArchitecture,
+  architecture: VisionTransformerArchitecture,
   { size, embeddingDim }: { size: number; embeddingDim: number },
 ): TensorSpec[] => [
   ...perhapsBiased('patch', architecture.width, 3 * architecture.patch ** 2),

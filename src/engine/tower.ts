@@ -2,17 +2,18 @@
  * What both encoders are: a model file and the activations in one memory of its own, a Transformer between an embedding,
  * which they bring, and the pooling and projection.
  */
-import { normalise } from '../clip/embedding.ts';
 import type { Embedding } from '../clip/encoders.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
 import { EngineError } from './engine-error.ts';
 import { type ClaimMemory, type KernelBuild, type Kernels, loadKernels, planMemory } from './kernels.ts';
-import { locateTensors, type ModelFile } from './model-file.ts';
+import { checkLimits } from './limits.ts';
+import type { ModelFile } from './model-file.ts';
 import { createOperations, type Operations, roomFor, rowsOf } from './operations.ts';
 import { createPooling, type Pooling } from './pooling.ts';
 import { groupsOf, padInputs, type TensorSpec } from './tensors.ts';
 import { type Block, createTransformer, type Sequence, type TransformerShape } from './transformer.ts';
-import { createWeights, type Weights } from './weights.ts';
+import { unitVector } from './unit-vector.ts';
+import { readWeights, type Weights } from './weights.ts';
 
 export interface TowerSpec {
   shape: TransformerShape;
@@ -64,9 +65,7 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   const noBias = plan.take(Math.max(3 * shape.width, shape.mlp, embeddingDim) * 4);
   const memory = plan.allocate(spec.claimMemory);
 
-  const bytes = new Uint8Array(memory, fileAt, file.bytes);
-  await file.readInto(bytes);
-  const weights = createWeights(kernels, locateTensors(kernels, bytes, spec.tensors()), { fileAt, noBias });
+  const weights = await readWeights({ kernels, file, fileAt, noBias }, spec.tensors());
   const operations = createOperations(kernels, shape, { packed: input, scales });
   const blocks = Array.from({ length: shape.layers }, (_, i) => blockOf(weights, `layers.${i}`, shape));
   const transformer = createTransformer({ kernels, operations }, shape, { buffers, blocks });
@@ -89,34 +88,16 @@ export async function loadTower(spec: TowerSpec, file: ModelFile): Promise<Tower
   };
 }
 
-/** By the bound of attention's sums (assembly/attention.ts). */
-const MAX_TOKENS = 2048;
-
-/** Of a product: each activation then has 7 bits at least (assembly/quantise.ts). */
-const MAX_INPUTS = 2 ** 17;
-
-/** What no kernel could run, or no file of so many bytes could hold: found before there is memory for it. */
 function checkArchitecture({ shape, maxTokens, embeddingDim, embeddingProduct }: TowerSpec, fileBytes: number): void {
   const { layers, width, mlp, projection } = shape;
-  if (maxTokens > MAX_TOKENS) {
-    throw new EngineError(`the model takes ${maxTokens} tokens, attention at most ${MAX_TOKENS}`);
-  }
   if (!projection && embeddingDim !== width) {
     throw new EngineError(
       `the embedding has ${embeddingDim} dimensions, the width is ${width}, and there is no projection`,
     );
   }
-  if (embeddingDim % 8 > 0) {
-    throw new EngineError(`the embedding has ${embeddingDim} dimensions, a product makes a multiple of 8`);
-  }
   const inputs = Math.max(width, mlp, embeddingProduct?.inputs ?? 0);
-  if (inputs > MAX_INPUTS) throw new EngineError(`a product has ${inputs} inputs, at most ${MAX_INPUTS} are taken`);
-  const weights = layers * (4 * width ** 2 + 2 * width * mlp);
-  if (weights > fileBytes) {
-    throw new EngineError(
-      `the architecture's ${layers} blocks have ${weights} bytes of weights, the file ${fileBytes}`,
-    );
-  }
+  const blocks = { count: layers, weights: layers * (4 * width ** 2 + 2 * width * mlp) };
+  checkLimits({ tokens: maxTokens, inputs, embeddingDim, blocks }, fileBytes);
 }
 
 /** For the largest product's left side in int16. */
@@ -134,14 +115,3 @@ const blockOf = ({ find, norm, linear }: Weights, name: string, { width, mlp }: 
   factor: find(`${name}.fc2.factor`) ?? 0,
   fc2: linear(`${name}.fc2`, width, mlp),
 });
-
-/** A copy of length 1. A NaN or an infinity anywhere on the way has come through to here: then some of it is NaN. */
-function unitVector(vector: Float32Array): Embedding {
-  const unit = normalise(vector);
-  if (unit.some(Number.isNaN) || unit.every((x) => x === 0)) {
-    throw new EngineError(
-      'the embedding has no direction: a pixel or a weight is not a finite number, or a product of them too large',
-    );
-  }
-  return unit;
-}

@@ -12,7 +12,7 @@
  * A token's numbers depend on its own sequence, never, not in the last bit, on what else was encoded with it or before.
  */
 import type { TransformerArchitecture } from '../clip/architecture.ts';
-import type { Buffers } from './buffers.ts';
+import type { AttentionBuffers, Buffers } from './buffers.ts';
 import type { Kernels } from './kernels.ts';
 import { columnsOf, type Linear, type Matrix, type Norm, type Operations, outputsOf, rowsOf } from './operations.ts';
 
@@ -70,8 +70,8 @@ export interface AttentionInputs {
 /** @returns a function that writes softmax(q · kᵀ) · v of one sequence, its heads side by side, to `out` [queries, width] */
 export function createAttention(
   kernels: Kernels,
-  { width, heads }: TransformerArchitecture,
-  { attention: { keys, keyScales, values, valueScales, zeros, scratch } }: Buffers,
+  { width, heads }: Pick<TransformerArchitecture, 'width' | 'heads'>,
+  { keys, keyScales, values, valueScales, zeros, scratch }: AttentionBuffers,
 ) {
   const headDim = width / heads;
   const packed = [keys, keyScales, values, valueScales, zeros, scratch] as const;
@@ -114,7 +114,7 @@ export function createTransformer(
   const { x, normed, qkv, attended } = buffers;
   const queries = columnsOf(qkv, 0, width);
   const keysValues = columnsOf(qkv, width, 2 * width);
-  const attention = createAttention(kernels, shape, buffers);
+  const attention = createAttention(kernels, shape, buffers.attention);
   const runMlp = createMlp(operations, shape, buffers);
   const memory = new Uint8Array(kernels.memory.buffer);
 

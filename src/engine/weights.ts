@@ -1,8 +1,9 @@
 /** The weights where they lie in the engine's memory, as the operations take them. */
 import { checkFastLinear } from './fast-check.ts';
 import type { Kernels } from './kernels.ts';
-import type { TensorOffsets } from './model-file.ts';
+import { locateTensors, type ModelFile, type TensorOffsets } from './model-file.ts';
 import type { Linear, Norm } from './operations.ts';
+import type { TensorSpec } from './tensors.ts';
 
 /** By the name of a tensor, or of what it belongs to. */
 export interface Weights {
@@ -17,11 +18,27 @@ export interface Weights {
 /** In the middle of the codes 1 … 127 that inputs of both signs have. Those that come with a factor are never negative. */
 const SIGNED_ZERO = 64;
 
-/**
- * @param offsets of the tensors, all of which are there but the optional ones, in a file that lies at `fileAt`
- * @param noBias as many zeros as any product has outputs
- */
-export function createWeights(
+interface WeightsFile {
+  kernels: Kernels;
+  file: ModelFile;
+  /** where it is to lie */
+  fileAt: number;
+  /** as many zeros as any product without a bias has outputs */
+  noBias: number;
+}
+
+/** @throws EngineError, and what `file.readInto` throws */
+export async function readWeights(
+  { kernels, file, fileAt, noBias }: WeightsFile,
+  specs: readonly TensorSpec[],
+): Promise<Weights> {
+  const bytes = new Uint8Array(kernels.memory.buffer as ArrayBuffer, fileAt, file.bytes);
+  await file.readInto(bytes);
+  return createWeights(kernels, locateTensors(kernels, bytes, specs), { fileAt, noBias });
+}
+
+/** @param offsets of the tensors, all of which are there but the optional ones, in a file that lies at `fileAt` */
+function createWeights(
   kernels: Kernels,
   offsets: TensorOffsets,
   { fileAt, noBias }: { fileAt: number; noBias: number },

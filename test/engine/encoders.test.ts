@@ -1,6 +1,6 @@
 /** The encoders as wholes, on random models: what an embedding may depend on, and what never becomes one. */
 import { describe, expect, it } from 'vitest';
-import type { ImageArchitecture } from '../../src/clip/architecture.ts';
+import type { VisionTransformerArchitecture } from '../../src/clip/architecture.ts';
 import type { TokenIds } from '../../src/clip/encoders.ts';
 import { loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, textTensors } from '../../src/engine/tensors.ts';
@@ -15,7 +15,7 @@ const texts = await loadTextEncoder(textSpec, textModel, nobodyElse);
 const encode = async (ids: TokenIds, encoder = texts) => (await encoder.encodeTexts([ids]))[0];
 const picture = (seed: number) => normal(3 * 15 * 15, seed);
 
-describe.each<[string, Partial<ImageArchitecture>]>([
+describe.each<[string, Partial<VisionTransformerArchitecture>]>([
   ['the class token', {}],
   ['the mean of the patches', { pooling: 'mean' }],
   ['the mean, without a class token', { pooling: 'mean', classToken: false }],

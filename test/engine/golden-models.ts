@@ -1,5 +1,10 @@
 /** The small random models that `clip-export` wrote with PyTorch's embeddings, as golden.test.ts compares them. */
-import { parseImageArchitecture, parseTextArchitecture } from '../../src/clip/architecture.ts';
+import {
+  type ImageArchitecture,
+  parseImageArchitecture,
+  parseTextArchitecture,
+  type TextArchitecture,
+} from '../../src/clip/architecture.ts';
 import { field } from '../../src/clip/checked-json.ts';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { loadTextEncoder, type TextEncoderSpec } from '../../src/engine/text-encoder.ts';
@@ -50,5 +55,9 @@ function goldenModel({ name, why, embeddingDim, image, text, ids }: Case) {
     texts: golden(`${name}/texts`).data,
   };
 }
+
+/** The linears that a golden file's embeddings have at 7 bits. */
+export const fastLinears = (architecture: ImageArchitecture | TextArchitecture): readonly string[] =>
+  'fast' in architecture ? architecture.fast : [];
 
 export const goldenModels = goldenJson<{ cases: Case[] }>('engine').cases.map(goldenModel);

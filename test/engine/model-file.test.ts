@@ -1,6 +1,6 @@
 /** A model file that is not what it should be is refused when it is loaded. */
 import { describe, expect, it } from 'vitest';
-import type { ImageArchitecture } from '../../src/clip/architecture.ts';
+import type { VisionTransformerArchitecture } from '../../src/clip/architecture.ts';
 import { type ImageEncoderSpec, loadImageEncoder } from '../../src/engine/image-encoder.ts';
 import { imageTensors, type TensorSpec } from '../../src/engine/tensors.ts';
 import { inMemory } from './in-memory.ts';
@@ -178,7 +178,7 @@ describe('refuses', () => {
     );
   });
 
-  it.each<[string, Partial<ImageEncoderSpec>, Partial<ImageArchitecture>, string]>([
+  it.each<[string, Partial<ImageEncoderSpec>, Partial<VisionTransformerArchitecture>, string]>([
     [
       'layers',
       {},

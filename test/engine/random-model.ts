@@ -1,5 +1,5 @@
 /** Model files of random weights, as the exporter lays them out; single tensors can be changed or left out. */
-import type { ImageArchitecture, TextArchitecture } from '../../src/clip/architecture.ts';
+import type { TextArchitecture, VisionTransformerArchitecture } from '../../src/clip/architecture.ts';
 import type { TensorSpec } from '../../src/engine/tensors.ts';
 import { normal, weights } from './workbench.ts';
 
@@ -17,12 +17,13 @@ const transformer = {
 /** Odd on purpose: 10 tokens, inputs that are no multiples of 16, pixels that are none of 8. */
 export const imageSpec = {
   architecture: {
+    kind: 'vit',
     ...transformer,
     patch: 5,
     classToken: true,
     preNorm: true,
     pooling: 'cls',
-  } satisfies ImageArchitecture,
+  } satisfies VisionTransformerArchitecture,
   size: 15,
   embeddingDim: 16,
 };
@@ -36,7 +37,7 @@ export const siglipSpec = {
     preNorm: false,
     pooling: 'attention',
     projection: false,
-  } satisfies ImageArchitecture,
+  } satisfies VisionTransformerArchitecture,
   embeddingDim: 24,
 };
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from .clip_tokenizer import ClipTokenizer
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
+from .engine import resnet_reference
 from .engine.file import read_engine_tensors, write_engine_file
 from .engine.linear import pack_linears
 from .engine.reference import EngineEncoder
@@ -126,9 +127,8 @@ def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = 
     content = read_parts(folder, image["files"])
     if image["runtime"] == ONNX:
         return graph_image_encoder(content, track)
-    return image_encoder(
-        EngineEncoder(read_engine_tensors(content), image["architecture"]).embed_images, track, "images, engine weights"
-    )
+    encoder = resnet_reference.image_encoder(read_engine_tensors(content), image["architecture"])
+    return image_encoder(encoder.embed_images, track, "images, engine weights")
 
 
 def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeTexts:

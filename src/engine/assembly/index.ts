@@ -1,6 +1,7 @@
 /** The exports of build/engine.wasm; `../kernels.ts` says how TypeScript sees them. All addresses are in bytes. */
 export { gelu, geluTanh, quickGelu } from './activation';
 export { attend, packKeys, packValues } from './attention';
+export { averagePool, gatherNeighbours, meanAndRows, relu } from './convolution';
 export { embedTokens, gatherPatches } from './embed';
 export { linearFast, quantiseFast } from './fast';
 export { checkFast } from './fast-check';

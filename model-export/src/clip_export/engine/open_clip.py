@@ -1,5 +1,5 @@
-"""open_clip's models for the engine: `CLIP` and `CustomTextCLIP` with a ViT, its own or timm's, and its own text
-Transformer. Of open_clip's options these are what published ViTs use (its model_configs): any activation, no
+"""open_clip's models for the engine: `CLIP` and `CustomTextCLIP` with a ViT, its own or timm's, or CLIP's ResNet
+(engine/resnet.py), and its own text Transformer. Of open_clip's options these are what published ViTs use (its model_configs): any activation, no
 pre-norm, LayerScale, the mean of the patches (CLIPA), texts that are bidirectional or pooled at the last token or at an
 end of text that is not the highest id, a projection with a bias or none.
 """
@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from open_clip import CLIP, CustomTextCLIP
+from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer, Transformer, VisionTransformer
 from torch import nn
 
+from . import resnet as engine_resnet
 from . import timm as engine_timm
 from .architecture import ArchitectureError, patch_size, transformer_architecture
 from .layers import Layer, Mlp, activation_of, attention, eps_of, scaled
@@ -35,8 +37,11 @@ def image_architecture(model: OpenClip) -> dict[str, Any]:
     visual = model.visual
     if isinstance(visual, TimmModel):
         return engine_timm.image_architecture(visual)
+    if isinstance(visual, ModifiedResNet):
+        return engine_resnet.image_architecture(visual)
     if not isinstance(visual, VisionTransformer):
-        raise ArchitectureError(f"image encoder: {type(visual).__name__}, the engine runs VisionTransformer")
+        kind = type(visual).__name__
+        raise ArchitectureError(f"image encoder: {kind}, the engine runs VisionTransformer and ModifiedResNet")
     if visual.attn_pool is not None:
         queries = len(visual.attn_pool.query)
         raise ArchitectureError(f"image encoder: attentional_pool with {queries} queries, the engine has none")
@@ -63,6 +68,8 @@ def image_tensors(model: OpenClip) -> Tensors:
     visual = model.visual
     if isinstance(visual, TimmModel):
         return engine_timm.image_tensors(visual)
+    if isinstance(visual, ModifiedResNet):
+        return engine_resnet.image_tensors(visual)
     return {
         **linear("patch", array(visual.conv1.weight).reshape(visual.conv1.out_channels, -1)),
         "class": array(visual.class_embedding),

@@ -34,6 +34,7 @@ MODELS = {
         (random_open_clip.random_open_clip, random_open_clip.CASES),
         (random_clip.random_clip, random_clip.FAST_CASES),
         (random_siglip.random_siglip, random_siglip.FAST_CASES),
+        (random_open_clip.random_open_clip, random_open_clip.RESNET_CASES),
     )
     for case in cases
 }

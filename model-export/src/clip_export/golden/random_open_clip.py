@@ -69,6 +69,10 @@ def vit(width: int, layers: int, image_size: int, patch_size: int, **options: An
     return {"width": width, "layers": layers, "image_size": image_size, "patch_size": patch_size, **options}
 
 
+def resnet(width: int, layers: list[int], image_size: int, head_width: int) -> dict[str, Any]:
+    return {"width": width, "layers": layers, "image_size": image_size, "head_width": head_width}
+
+
 def text(width: int, heads: int, layers: int, **options: Any) -> dict[str, Any]:
     return {"width": width, "heads": heads, "layers": layers, **options}
 
@@ -131,5 +135,22 @@ CASES = [
         vit(24, 1, 16, 8, head_width=24),
         text(24, 3, 1, no_causal_mask=True, pool_type="last", proj_type="none"),
         CustomTextCLIP,
+    ),
+]
+
+RESNET_CASES = [
+    Case(
+        "resnet",
+        "CLIP's ResNet; sides that are odd where they are halved, 4 pixels in the end; several bottlenecks in a stage",
+        24,
+        resnet(4, [2, 1, 2, 1], 66, head_width=32),
+        text(16, 2, 1),
+    ),
+    Case(
+        "resnet-narrow",
+        "a width that needs channels of zeros everywhere; one pixel in the end",
+        16,
+        resnet(2, [1, 2, 1, 1], 40, head_width=32),
+        text(16, 2, 1),
     ),
 ]

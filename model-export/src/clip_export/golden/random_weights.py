@@ -10,7 +10,7 @@ from torch import nn
 
 Model = TypeVar("Model", bound=nn.Module)
 
-LAYERS = (nn.LayerNorm, nn.Linear, nn.Conv2d, nn.Embedding)
+LAYERS = (nn.LayerNorm, nn.BatchNorm2d, nn.Linear, nn.Conv2d, nn.Embedding)
 
 TRANSPOSED = ("proj", "text_projection")
 """open_clip's projections are parameters [inputs, outputs]"""
@@ -25,6 +25,8 @@ def fill(model: Model, random: np.random.Generator, outliers: bool = False) -> M
         for name, module in model.named_modules():
             if isinstance(module, nn.LayerNorm):
                 fill_norm(module, outliers, random)
+            elif isinstance(module, nn.BatchNorm2d):
+                fill_batch_norm(module, random)
             elif isinstance(module, nn.Linear | nn.Conv2d):
                 fill_linear(module, random)
             elif isinstance(module, nn.Embedding):
@@ -53,12 +55,21 @@ def fill_parameter(name: str, parameter: nn.Parameter, random: np.random.Generat
     parameter.copy_(torch.from_numpy(values))
 
 
-def fill_norm(norm: nn.LayerNorm, outliers: bool, random: np.random.Generator) -> None:
+def fill_norm(norm: nn.LayerNorm | nn.BatchNorm2d, outliers: bool, random: np.random.Generator) -> None:
     width = len(norm.weight)
     norm.weight.copy_(torch.from_numpy(1 + 0.2 * random.normal(size=width)))
     norm.bias.copy_(torch.from_numpy(0.2 * random.normal(size=width)))
     if outliers:
         norm.weight[random.choice(width, 2, replace=False)] *= 30
+
+
+def fill_batch_norm(norm: nn.BatchNorm2d, random: np.random.Generator) -> None:
+    """Its statistics too. Folded, it scales the rows of a weight, which stay whole numbers times one scale each. 0.8 times
+    as large as a layer norm's: nothing makes what bottlenecks add up small again before the attention."""
+    fill_norm(norm, False, random)
+    norm.weight.mul_(0.8)
+    norm.running_mean.copy_(torch.from_numpy(0.2 * random.normal(size=len(norm.weight))))
+    norm.running_var.copy_(torch.from_numpy(random.uniform(0.3, 1.5, len(norm.weight))))
 
 
 def fill_linear(linear: nn.Linear | nn.Conv2d, random: np.random.Generator) -> None:
