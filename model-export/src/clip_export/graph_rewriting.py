@@ -35,11 +35,16 @@ class Rewriting:
         self.nodes: list[onnx.NodeProto] = []
         self.produced: set[str] = set()
         """what the new nodes give"""
+        self._makers = {output: node for node in model.graph.node for output in node.output}
         self._constants = {item.name: item for item in model.graph.initializer}
 
     def constant(self, name: str) -> onnx.TensorProto | None:
         """A constant of the old graph or a new one; None: `name` is computed, or an input."""
         return self._constants.get(name)
+
+    def maker(self, name: str) -> onnx.NodeProto | None:
+        """The node of the old graph that gives `name`; None: a constant, or an input."""
+        return self._makers.get(name)
 
     def array(self, name: str) -> np.ndarray:
         return numpy_helper.to_array(self._constants[name])
