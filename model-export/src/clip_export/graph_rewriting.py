@@ -4,12 +4,14 @@ replaced, and standard ONNX written."""
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from onnx.helper import make_node
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -60,6 +62,16 @@ class Rewriting:
             self.nodes.append(node)
             self.produced.update(node.output)
 
+    def add_half(self, name: str) -> str:
+        """The constant `name` in float16."""
+        return self.add_constant(f"{name}_float16", self.array(name).astype(np.float16))
+
+    def add_halved(self, name: str) -> str:
+        """The constant `name`, which lies in the file as float16, cast to float32."""
+        if f"{name}_float32" not in self.produced:
+            self.add(make_node("Cast", [self.add_half(name)], [f"{name}_float32"], to=FLOAT))
+        return f"{name}_float32"
+
     def finished(self) -> onnx.ModelProto:
         """A model of the new nodes, with the constants that they use. The old one is not changed."""
         made = _without_content(self.model)
@@ -70,6 +82,13 @@ class Rewriting:
         made.graph.initializer.extend(item for name, item in self._constants.items() if name in used)
         onnx.checker.check_model(made)
         return made
+
+
+def with_inputs(node: onnx.NodeProto, inputs: Sequence[str], kind: str = "") -> onnx.NodeProto:
+    """The node with other inputs, and of another kind where it is given."""
+    made = make_node(kind or node.op_type, inputs, node.output, node.name)
+    made.attribute.extend(node.attribute)
+    return made
 
 
 def fold_graph(source: Path, target: Path) -> None:

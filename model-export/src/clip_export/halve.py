@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx.helper import make_node
 
-from .graph_rewriting import FLOAT, Rewriting, folded
+from .graph_rewriting import FLOAT, Rewriting, folded, with_inputs
 
 
 def halve_graph(source: Path, target: Path) -> None:
@@ -24,14 +24,8 @@ def halve_graph(source: Path, target: Path) -> None:
         if node.op_type == "Gather" and node.input[0] in weights:
             _gather(rewriting, node)
             continue
-        for name in weights:
-            if f"{name}_float32" not in rewriting.produced:
-                rewriting.add(make_node("Cast", [_half(rewriting, name)], [f"{name}_float32"], to=FLOAT))
-        reading = onnx.NodeProto()
-        reading.CopyFrom(node)
-        del reading.input[:]
-        reading.input.extend(f"{name}_float32" if name in weights else name for name in node.input)
-        rewriting.add(reading)
+        cast = {name: rewriting.add_halved(name) for name in weights}
+        rewriting.add(with_inputs(node, [cast.get(name, name) for name in node.input]))
     onnx.save(rewriting.finished(), target)
 
 
@@ -43,13 +37,9 @@ def _is_large(rewriting: Rewriting, name: str) -> bool:
     return bool(np.abs(rewriting.array(name)).max(initial=0) <= np.finfo(np.float16).max)
 
 
-def _half(rewriting: Rewriting, name: str) -> str:
-    return rewriting.add_constant(f"{name}_float16", rewriting.array(name).astype(np.float16))
-
-
 def _gather(rewriting: Rewriting, node: onnx.NodeProto) -> None:
     """Rows first, then their cast: the whole table would be twice as large in memory."""
     rows = f"{node.output[0]}_float16"
-    gather = make_node("Gather", [_half(rewriting, node.input[0]), node.input[1]], [rows], node.name)
-    gather.attribute.extend(node.attribute)
+    gather = with_inputs(node, [rewriting.add_half(node.input[0]), node.input[1]])
+    gather.output[0] = rows
     rewriting.add(gather, make_node("Cast", [rows], [node.output[0]], to=FLOAT))
