@@ -10,39 +10,28 @@ import {
   type TextArchitecture,
   type TextPooling,
 } from './architecture.ts';
+import { type BundleFile, parseFile, parseFiles, SHA256 } from './bundle-file.ts';
 import { type Field, FieldError, field } from './checked-json.ts';
 import { NAME_PATTERN } from './label-set.ts';
 import type { PreprocessSpec } from './preprocess.ts';
-import type { TokenizerSpec } from './tokenizer.ts';
+import { parseTokenizer, type TokenizerManifest, tokenOf } from './tokenizer-manifest.ts';
 import type { Similarity } from './zero-shot.ts';
-
-/** A file of the bundle, or one part of a file that was split: parts are joined in the manifest's order. */
-export interface BundleFile {
-  /** relative to the bundle's folder */
-  path: string;
-  bytes: number;
-  /** of these bytes, lower-case hexadecimal */
-  sha256: string;
-}
 
 /** What runs an encoder: onnxruntime-web any graph, our engine the architectures of the CLIP family. */
 export type RuntimeManifest<Architecture> = { files: readonly BundleFile[] } & (
-  | { runtime: 'onnx' }
+  | { runtime: 'onnx'; precision: Precision }
   | { runtime: 'engine'; architecture: Architecture }
 );
 
-export type ImageEncoderManifest = PreprocessSpec & RuntimeManifest<ImageArchitecture>;
+/** How an ONNX graph holds its weights. */
+export type Precision = (typeof PRECISIONS)[number];
+const PRECISIONS = ['int8', 'float16', 'float32'] as const;
 
-export interface TokenizerManifest extends TokenizerSpec {
-  kind: 'clip-bpe';
-  vocabularySize: number;
-  /** the merges, then the table of HTML entities */
-  files: readonly BundleFile[];
-}
+export type ImageEncoderManifest = PreprocessSpec & RuntimeManifest<ImageArchitecture>;
 
 export type TextEncoderManifest = RuntimeManifest<TextArchitecture> & {
   contextLength: number;
-  pooling: TextPooling;
+  pooling: TextPooling | typeof BY_THE_GRAPH;
   /** texts are filled up to `contextLength` with it; null: the encoder takes them at their own length */
   padId: number | null;
   tokenizer: TokenizerManifest;
@@ -65,10 +54,6 @@ export interface ModelManifest {
   /** what `clip-export verify` measured; passed on as it is */
   quality: Readonly<Record<string, unknown>>;
 }
-
-const SHA256 = /^[0-9a-f]{64}$/;
-/** No absolute path, no "..": a bundle cannot reach outside its folder. */
-const RELATIVE_PATH = /^(?!.*\.\.)[\w-][\w./-]*$/;
 
 /** @throws FieldError naming the field */
 export function parseModelManifest(json: unknown): ModelManifest {
@@ -114,42 +99,34 @@ function parseImage(of: Field): ImageEncoderManifest {
 
 function parseText(of: Field): TextEncoderManifest {
   const contextLength = of.get('contextLength').whole();
-  const tokenizer = of.get('tokenizer');
-  const vocabularySize = tokenizer.get('vocabularySize').whole();
-  const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);
+  const tokenizer = parseTokenizer(of.get('tokenizer'), contextLength);
   const runtime = parseRuntime(of, parseTextArchitecture);
   const padTo = of.optional('padTo');
-  if (padTo) checkPadding(padTo, runtime, contextLength);
-  return {
-    ...runtime,
-    contextLength,
-    pooling: parsePooling(of.get('pooling'), runtime),
-    padId: padTo ? token(of.get('padId')) : null,
-    tokenizer: {
-      kind: tokenizer.get('kind').oneOf(['clip-bpe']),
-      contextLength,
-      vocabularySize,
-      startOfText: token(tokenizer.get('startOfText')),
-      endOfText: token(tokenizer.get('endOfText')),
-      files: parseFiles(tokenizer.get('files')),
-    },
-  };
+  if (padTo) checkPadding(padTo, contextLength);
+  const pooling = parsePooling(of.get('pooling'), runtime);
+  if (pooling === 'first-eot' && tokenizer.endOfText === null) {
+    throw new FieldError(
+      `${of.get('pooling').path} must be last where the tokenizer has no endOfText, found ${pooling}`,
+    );
+  }
+  const padId = padTo ? tokenOf(of.get('padId'), tokenizer.vocabularySize) : null;
+  return { ...runtime, contextLength, pooling, padId, tokenizer };
 }
 
-function checkPadding(padTo: Field, { runtime }: RuntimeManifest<unknown>, contextLength: number): void {
-  if (runtime === 'onnx') {
-    throw new FieldError(`${padTo.path} must be null: with runtime onnx, texts are taken at their own length`);
-  }
+function checkPadding(padTo: Field, contextLength: number): void {
   const length = padTo.whole();
   if (length !== contextLength) {
     throw new FieldError(`${padTo.path} must be the contextLength ${contextLength}, found ${length}`);
   }
 }
 
-/** An ONNX graph pools by itself, and only the end of text is where it looks for it. */
-function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextPooling {
-  const pooling = of.oneOf(text.runtime === 'engine' ? TEXT_POOLINGS : ['first-eot']);
-  if (text.runtime === 'engine' && pooling !== text.architecture.pooling) {
+/** An ONNX graph pools by itself; bundles of before other encoders than CLIP's were exported say what it does. */
+const BY_THE_GRAPH = 'graph';
+
+function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextEncoderManifest['pooling'] {
+  if (text.runtime === 'onnx') return of.oneOf([BY_THE_GRAPH, 'first-eot']);
+  const pooling = of.oneOf(TEXT_POOLINGS);
+  if (pooling !== text.architecture.pooling) {
     throw new FieldError(`${of.path} must be the architecture's ${text.architecture.pooling}, found ${pooling}`);
   }
   return pooling;
@@ -158,15 +135,7 @@ function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextP
 function parseRuntime<Architecture>(of: Field, parse: (of: Field) => Architecture): RuntimeManifest<Architecture> {
   const runtime = of.get('runtime').oneOf(['onnx', 'engine']);
   const files = parseFiles(of.get('files'));
-  return runtime === 'onnx' ? { runtime, files } : { runtime, files, architecture: parse(of.get('architecture')) };
-}
-
-const parseFiles = (of: Field): BundleFile[] => of.items().map(parseFile);
-
-function parseFile(of: Field): BundleFile {
-  return {
-    path: of.get('path').string(RELATIVE_PATH),
-    bytes: of.get('bytes').whole(),
-    sha256: of.get('sha256').string(SHA256),
-  };
+  if (runtime === 'engine') return { runtime, files, architecture: parse(of.get('architecture')) };
+  // older bundles, all int8, do not say it
+  return { runtime, files, precision: of.optional('precision')?.oneOf(PRECISIONS) ?? 'int8' };
 }

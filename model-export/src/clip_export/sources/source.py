@@ -67,6 +67,8 @@ class SourceText:
 
     def edge_problem(self) -> str | None:
         """Why the edge cannot have its texts, as the end of "its texts need …"; None: it can."""
+        if self.padded and self.tokenizer.padding_side != "right":
+            return "a tokenizer that fills them up before their start, and the edge does it after their end"
         return self.tokenizer.edge_problem() or self.problem
 
 
