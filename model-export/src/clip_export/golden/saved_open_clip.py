@@ -48,7 +48,7 @@ SIGLIP: Config = {
 """as SigLIP, but for CLIP's tokenizer"""
 RESNET: Config = {
     "embed_dim": 24,
-    "vision_cfg": {"image_size": 64, "layers": [1, 1, 2, 1], "width": 8, "head_width": 64},
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 2, 1], "width": 4, "head_width": 32},
     "text_cfg": TEXT,
 }
 """as OpenAI's RN50"""
