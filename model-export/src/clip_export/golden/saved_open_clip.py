@@ -10,6 +10,7 @@ import numpy as np
 from open_clip import CLIP, CustomTextCLIP, set_model_preprocess_cfg
 from open_clip.push_to_hf_hub import save_config_for_hf
 from safetensors.torch import save_file
+from torch import nn
 
 from . import random_timm  # noqa: F401, makes its models known
 from .random_open_clip import CASES
@@ -86,7 +87,8 @@ def random_model(config: Config) -> CLIP | CustomTextCLIP:
     make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
     random = np.random.default_rng(0)
     model = fill(make(**options).eval(), random)
-    settle_norms(model, model.encode_image, soft_pictures(config["vision_cfg"]["image_size"], random))
+    if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        settle_norms(model, model.encode_image, soft_pictures(config["vision_cfg"]["image_size"], random))
     return model
 
 
