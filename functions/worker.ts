@@ -18,12 +18,13 @@ interface Env {
   MAX_IMAGES?: string;
   MAX_MEGAPIXELS?: string;
   MAX_BODY_MB?: string;
+  MAX_ENCODER_MB?: string;
 }
 
 const bindings = env as unknown as Env;
 
 /** A wrong number would switch its limit off: every comparison with NaN is false. So the Worker does not start with one. */
-function positive(name: 'MAX_IMAGES' | 'MAX_MEGAPIXELS' | 'MAX_BODY_MB', unit: number): number | undefined {
+function positive(name: keyof Env & `MAX_${string}`, unit: number): number | undefined {
   const text = bindings[name];
   if (text === undefined) return undefined;
   const value = Number(text) * unit;
@@ -53,6 +54,7 @@ export default createApp({
     openFile,
     decodeImage: createImageDecoder({ pixels: limits.pixels, bytes: limits.decoderBytes }),
     keepAlive: waitUntil,
+    encoderBytes: positive('MAX_ENCODER_MB', 1024 * 1024),
   }),
   labelSets: createLabelStore(bindings.LABEL_SETS, openFile),
   fetchImage: createFetchImage({ fetch: (url, init) => fetch(url, init), maxBytes: limits.bodyBytes }),

@@ -95,7 +95,6 @@ def tiny(image: dict[str, Any] | None = None, text: dict[str, Any] | None = None
 @pytest.mark.parametrize(
     ("image", "text", "message"),
     [
-        ({"layers": (1, 1, 1, 1)}, {}, "image encoder: ModifiedResNet, the engine runs VisionTransformer"),
         ({"attentional_pool": True}, {}, "image encoder: attentional_pool with 256 queries"),
         ({"pool_type": "avg"}, {}, "pool_type 'avg' with final_ln_after_pool False, the engine has"),
         ({"pool_type": "none"}, {}, "pool_type 'none'"),

@@ -16,17 +16,18 @@ from safetensors.torch import save_file
 from test_cli import run
 from tokenizers import normalizers
 from torch import nn
-from transformers import BertTokenizer, SiglipModel, XLMRobertaConfig, XLMRobertaTokenizer
+from transformers import BertTokenizer, CLIPConfig, CLIPModel, SiglipModel, XLMRobertaConfig, XLMRobertaTokenizer
 
 from clip_export.bundle_encoders import bundle_text_encoder, bundle_tokenizer
 from clip_export.charsmap import GRAPHEMES, LONGEST, Charsmap
 from clip_export.encoders import float_text_encoder
 from clip_export.golden.random_weights import fill
 from clip_export.golden.saved_open_clip import PLAIN, PREPARED, SIGLIP, SQUASHED, WEIGHTS, save_open_clip
-from clip_export.golden.siglip_bundle import CONTEXT, TEXTS, save_checkpoint
+from clip_export.golden.siglip_bundle import CONTEXT, SIZES, TEXTS, save_checkpoint
 from clip_export.golden.small_tokenizers import BPE_SIZE, UNIGRAM_SIZE, load, save_gemma, save_t5, train_unigram
 from clip_export.hard_texts import curated, nonsense
 from clip_export.hf_tokenizer import HfTokenizer
+from clip_export.isolate_fit import MEBI, FitError, check_encoders, encoder_bytes, fit_of
 from clip_export.manifest import read_manifest
 from clip_export.sources.source import SourceError, load_source
 
@@ -166,6 +167,43 @@ def test_a_tokenizer_of_a_kind_that_the_edge_lacks(tmp_path: Path) -> None:
     assert (
         "a WordPiece, and the edge has CLIP's byte-pair encoding and, by a tokenizer.json, Unigram and BPE" in problem
     )
+
+
+def test_the_memory_that_a_tokenizer_takes_is_counted(siglip: Path, tmp_path: Path) -> None:
+    assert run("export", siglip, "--id", "x", "--out", tmp_path / "x").exit_code == 0
+    manifest = read_manifest(tmp_path / "x")
+    taken = encoder_bytes(manifest, "text")
+    assert load_source(str(siglip)).text.tokenizer.heap_bytes == 30 * (tmp_path / "x/tokenizer.json").stat().st_size
+    manifest["text"]["tokenizer"]["files"][0]["bytes"] += 4 * MEBI
+    assert encoder_bytes(manifest, "text") == taken + 120 * MEBI
+    with pytest.raises(FitError, match=r"the text encoder takes 12\d\.\d MiB of memory.*\n.*--image-only"):
+        check_encoders(fit_of(manifest))
+
+
+def test_a_clip_with_another_vocabulary(tmp_path: Path) -> None:
+    """Pooled at the end of text that its configuration names; refused if its tokenizer's is another."""
+    config = CLIPConfig(
+        text_config={**SIZES, "vocab_size": UNIGRAM_SIZE, "max_position_embeddings": 20, "eos_token_id": 1},
+        vision_config={**SIZES, "image_size": 32, "patch_size": 8},
+        projection_dim=16,
+    )
+    model = fill(CLIPModel(config).eval(), np.random.default_rng(0))
+    model.save_pretrained(tmp_path / "clip")
+    source = load_source(str(save_t5(tmp_path / "clip")))
+    ids = load(tmp_path / "clip")(TEXTS, padding=True, max_length=20, truncation=True, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        expected = nn.functional.normalize(model.get_text_features(ids).pooler_output, dim=-1)
+    np.testing.assert_allclose(float_text_encoder(source)(TEXTS), expected, atol=1e-6)
+    result = run("export", tmp_path / "clip", "--id", "x", "--out", tmp_path / "x")
+    assert result.exit_code == 0, result.output
+    tokenizer = read_manifest(tmp_path / "x")["text"]["tokenizer"]
+    assert (tokenizer["kind"], tokenizer["endOfText"]) == ("hf-tokenizer", 1)
+    stated = json.loads((tmp_path / "clip/config.json").read_text())
+    stated["text_config"]["eos_token_id"] = 3
+    (tmp_path / "clip/config.json").write_text(json.dumps(stated))
+    refused = run("export", tmp_path / "clip", "--id", "x", "--out", tmp_path / "y")
+    assert refused.exit_code == 1
+    assert "the output at the token 3" in refused.output
 
 
 def test_padding_before_a_text(siglip: Path, tmp_path: Path) -> None:

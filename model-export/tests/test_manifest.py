@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from clip_export.bundle import BundleFacts, LabelTexts, replacing, write_bundle
+from clip_export.atomic import replacing
+from clip_export.bundle import BundleFacts, LabelTexts, write_bundle
 from clip_export.bundle_encoders import FloatGraphs
 from clip_export.label_set import LabelSetError
 from clip_export.manifest import BundleError, files_of, read_manifest, read_parts, revision, split_file, write_manifest

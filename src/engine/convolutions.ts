@@ -33,7 +33,7 @@ export interface ProductInputs {
 
 /** Room for a strip of any of the products: its neighbourhoods in float32, and packed. */
 export function planStrips(
-  plan: MemoryPlan,
+  plan: Pick<MemoryPlan, 'take'>,
   products: readonly ProductInputs[],
 ): { patches: number; scratch: Scratch } {
   const strips = products.map(({ rows, inputs }) => ({

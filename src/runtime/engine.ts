@@ -8,7 +8,7 @@ import type { ClaimMemory } from '../engine/kernels.ts';
 import type { ModelFile } from '../engine/model-file.ts';
 import { loadTextEncoder } from '../engine/text-encoder.ts';
 import { type BundleParts, bytesOf, type OpenFile, readBundleInto } from './bundle.ts';
-import type { IsolateMemory } from './isolate-memory.ts';
+import { encoderName, type IsolateMemory } from './isolate-memory.ts';
 import { nextTurn } from './next-turn.ts';
 
 /** What of a manifest runs on the engine. */
@@ -24,7 +24,7 @@ async function loadEncoder<T>(
   { id, kind, memory }: { id: string; kind: 'image' | 'text'; memory?: IsolateMemory },
   load: (claimMemory: ClaimMemory) => Promise<T>,
 ): Promise<T> {
-  const encoder = `${kind} encoder of "${id}"`;
+  const encoder = encoderName(kind, id);
   try {
     return await load((bytes) => memory?.claim(encoder, bytes));
   } catch (error) {

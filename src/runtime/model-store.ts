@@ -4,9 +4,9 @@ import { ClipError } from '../clip/errors.ts';
 import { createModel, type Model } from '../clip/model.ts';
 import { type ModelManifest, parseModelManifest } from '../clip/model-manifest.ts';
 import type { DecodeImage } from '../clip/pixels.ts';
-import { type OpenFile, readBundleFile, readFile } from './bundle.ts';
+import { bytesOf, type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
-import { createIsolateMemory, type IsolateMemory } from './isolate-memory.ts';
+import { createIsolateMemory, encoderName, type SharedMemory } from './isolate-memory.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
 import { loadTokenizer } from './load-tokenizer.ts';
 
@@ -22,6 +22,8 @@ export interface ModelStoreOptions {
   openFile: OpenFile;
   decodeImage: DecodeImage;
   keepAlive: KeepAlive;
+  /** that the encoders may take; by default what an isolate of Cloudflare's has for them */
+  encoderBytes?: number;
 }
 
 /** Room for about 3,000 ad-hoc labels of a 256-dimensional model. */
@@ -29,7 +31,7 @@ const TEXT_CACHE_BYTES = 4 * 1024 * 1024;
 
 export function createModelStore(options: ModelStoreOptions): ModelStore {
   const { ids, keepAlive } = options;
-  const memory = createIsolateMemory();
+  const memory = createIsolateMemory(options.encoderBytes);
   const models = new Map(ids.map((id) => [id, loadOnce(() => loadModel(id, options, memory), keepAlive)]));
   return {
     ids,
@@ -43,11 +45,12 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
 
 async function loadModel(
   id: string,
-  { openFile, decodeImage, keepAlive }: ModelStoreOptions,
-  memory: IsolateMemory,
+  { openFile: openAny, decodeImage, keepAlive }: ModelStoreOptions,
+  memory: SharedMemory,
 ): Promise<Model> {
-  const manifest = await readManifest(id, openFile);
-  const { image, text, embeddingDim } = manifest;
+  const manifest = await readManifest(id, openAny);
+  const { image, text, embeddingDim, storage } = manifest;
+  const openFile: OpenFile = (path) => openAny(path, storage);
   const loadImageEncoder = async () => {
     if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image }, memory);
     const graph = await readBundleFile(openFile, id, image.files);
@@ -56,9 +59,11 @@ async function loadModel(
   };
   const loadTextEncoder = async () => {
     if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
-    const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text.tokenizer }, memory);
+    // a text must not take the place of the image encoder, which every picture needs
+    const own = memory.keeping({ encoder: encoderName('image', id), bytes: bytesOf(image.files) });
+    const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text.tokenizer }, own);
     if (text.runtime === 'engine') {
-      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, memory) };
+      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, own) };
     }
     const graph = await readBundleFile(openFile, id, text.files);
     const { createOnnxTextEncoder } = await import('#onnx');
@@ -75,9 +80,13 @@ async function loadModel(
 async function readManifest(id: string, openFile: OpenFile): Promise<ModelManifest> {
   const path = `${id}/model.json`;
   const fail = (what: string, cause?: unknown): never => {
-    throw new ClipError('model_unavailable', `The manifest ${path} ${what}; export and deploy the bundle again.`, {
-      cause,
-    });
+    throw new ClipError(
+      'model_unavailable',
+      `The manifest ${path} ${what}; export and deploy (or publish) the bundle again.`,
+      {
+        cause,
+      },
+    );
   };
   const bytes = (await readFile(openFile, path)) ?? fail('is missing');
   try {

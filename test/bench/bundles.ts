@@ -24,20 +24,38 @@ export async function copyBundles(): Promise<void> {
 export interface Vit {
   /** pixels a side */
   patch: 16 | 32;
-  runtime: 'engine' | 'onnx';
+  runtime: Runtime;
 }
 
+type Runtime = 'engine' | 'onnx';
+
+const idOf = (name: string, runtime: Runtime) => (runtime === 'engine' ? name : `${name}-onnx`);
+
 /**
- * A ViT-B of 224 pixels with random weights, made once for each version of the exporter. It takes about a minute.
+ * A bundle of random weights, made once for each version of the exporter. It takes about a minute.
+ * @param module of the exporter, which takes `--runtime` and `--out` besides `options`
  * @returns its id, or undefined where Python and its packages are missing: a line on stderr says so
  */
-export async function vitBundle({ patch, runtime }: Vit): Promise<string | undefined> {
-  const id = runtime === 'engine' ? `vit-b-${patch}` : `vit-b-${patch}-onnx`;
+async function randomBundle(
+  what: string,
+  { id, module, options }: { id: string; module: string; options: string[] },
+): Promise<string | undefined> {
   const stamp = join(MODELS, id, 'exporter.sha256');
   const version = exporterVersion();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return id;
-  const options = ['--patch', String(patch), '--runtime', runtime, '--out', join(MODELS, id)];
-  if (!(await runExporter(`ViT-B/${patch}`, 'random_vit', options))) return undefined;
+  if (!(await runExporter(what, module, [...options, '--out', join(MODELS, id)]))) return undefined;
   await writeFile(stamp, version);
   return id;
 }
+
+/** A ViT-B of 224 pixels. */
+export const vitBundle = ({ patch, runtime }: Vit): Promise<string | undefined> =>
+  randomBundle(`ViT-B/${patch}`, {
+    id: idOf(`vit-b-${patch}`, runtime),
+    module: 'random_vit',
+    options: ['--patch', String(patch), '--runtime', runtime],
+  });
+
+/** CLIP's RN50 of 224 pixels. */
+export const resNetBundle = (runtime: Runtime): Promise<string | undefined> =>
+  randomBundle('RN50', { id: idOf('rn50', runtime), module: 'random_resnet', options: ['--runtime', runtime] });

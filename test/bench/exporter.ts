@@ -31,7 +31,7 @@ export async function runExporter(what: string, module: string, options: readonl
 /** Changes whenever the exporter does. */
 export function exporterVersion(): string {
   const folder = join(EXPORTER, 'src/clip_export');
-  const files = readdirSync(folder).filter((name) => name.endsWith('.py'));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.py'));
   const hash = createHash('sha256');
   for (const file of files.sort()) hash.update(readFileSync(join(folder, file)));
   return hash.digest('hex');

@@ -21,7 +21,7 @@ import { benchGrowth } from './parts/growth.ts';
 import { benchHeap } from './parts/heap.ts';
 import { benchParity } from './parts/parity.ts';
 import { contestDecoders, contestResize } from './parts/picture-libraries.ts';
-import { benchImages, benchTexts, benchVit } from './parts/runtimes.ts';
+import { benchImages, benchResNet, benchTexts, benchVit } from './parts/runtimes.ts';
 import { benchScore } from './parts/score.ts';
 import { benchTokenise } from './parts/tokenise.ts';
 import { contestTokenizer } from './parts/tokenizer-library.ts';
@@ -40,6 +40,7 @@ const ENGINE: Record<string, () => Promise<EngineRows>> = {
   'engine-image': benchImages,
   'engine-text': benchTexts,
   'engine-vit': benchVit,
+  'engine-resnet': benchResNet,
   'engine-cold': benchCold,
   'engine-growth': benchGrowth,
   'engine-memory': benchModelMemory,

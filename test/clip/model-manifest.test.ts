@@ -29,6 +29,12 @@ it('takes a model without a text encoder, without label sets and without measure
   expect(parseModelManifest(manifest)).toMatchObject({ text: null, labelSets: [], quality: {} });
 });
 
+it('says where its files lie', () => {
+  expect(parseModelManifest(changed('title', 'A model')).storage).toBe('assets');
+  expect(parseModelManifest(changed('storage', 'r2')).storage).toBe('r2');
+  expect(() => parseModelManifest(changed('storage', 'disk'))).toThrow(/^storage must be/);
+});
+
 it('takes a sigmoid model', () => {
   const similarity = { kind: 'sigmoid', logitScale: 117.3, logitBias: -12.9 };
   expect(parseModelManifest(changed('similarity', similarity)).similarity).toEqual(similarity);
@@ -109,6 +115,36 @@ describe('an encoder of the engine', () => {
   it('has a class token and a projection where nothing is said of them', () => {
     const both = { architecture: { classToken: true, projection: true } };
     expect(parseModelManifest(onEngine('image', image)).image).toMatchObject(both);
+  });
+
+  const resnet = { kind: 'resnet', stages: [3, 4, 6, 3], width: 64, heads: 32 };
+
+  it('may be a ResNet, and is a Vision Transformer where nothing is said', () => {
+    expect(parseModelManifest(onEngine('image', resnet)).image).toMatchObject({ architecture: resnet });
+    expect(parseModelManifest(onEngine('image', image)).image).toMatchObject({ architecture: { kind: 'vit' } });
+    expect(parseModelManifest(onEngine('image', { ...image, kind: 'vit' })).image).toMatchObject({
+      architecture: { kind: 'vit' },
+    });
+  });
+
+  it.each<[object, RegExp]>([
+    [{ kind: 'convnext' }, /^image\.architecture\.kind must be one of vit, resnet, found "convnext"/],
+    [{ stages: [3, 4, 6] }, /^image\.architecture\.stages must be an array of 4 items/],
+    [{ stages: [3, 4, 0, 3] }, /^image\.architecture\.stages\[2\] must be a number in its range, found 0/],
+    [{ width: 63 }, /^image\.architecture\.width must be a number in its range, found 63/],
+    [{ width: -2 }, /^image\.architecture\.width must be/],
+    [{ heads: 3 }, /^image\.architecture\.heads must divide 32 times the width 64 into multiples of 8, found 3/],
+    [{ heads: 512 }, /^image\.architecture\.heads must divide 32 times the width 64 into multiples of 8, found 512/],
+  ])('names what of a ResNet is wrong: %j', (wrong, message) => {
+    expect(() => parseModelManifest(onEngine('image', { ...resnet, ...wrong }))).toThrow(message);
+  });
+
+  it('that is a ResNet has an image that can be halved so often', () => {
+    const manifest = onEngine('image', resnet);
+    (manifest.image as Json).size = 31;
+    expect(() => parseModelManifest(manifest)).toThrow(
+      /^image\.architecture must be of an image of at least 32 pixels a side, found 31/,
+    );
   });
 
   it.each<[object, RegExp]>([

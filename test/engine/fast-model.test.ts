@@ -7,12 +7,10 @@ import type { KernelBuild } from '../../src/engine/kernels.ts';
 import { imageTensors } from '../../src/engine/tensors.ts';
 import { createRandom } from '../bench/random.ts';
 import { fastLinears, goldenModels } from './golden-models.ts';
-import { randomModel } from './random-model.ts';
+import { type Entry, randomModel, withHeader } from './random-model.ts';
 
 const { imageSpec, imageFile, loadImages, pictures } = goldenModels.find(({ name }) => name === 'fast')!;
 const architecture = imageSpec.architecture as VisionTransformerArchitecture;
-
-type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };
 
 /** Where a tensor is in the file, as a view of 4 or 1 bytes an element. */
 function tensor(file: Uint8Array<ArrayBuffer>, name: string) {
@@ -20,17 +18,6 @@ function tensor(file: Uint8Array<ArrayBuffer>, name: string) {
   const { dtype, data_offsets: offsets } = header[name] as Entry;
   const Values = { I8: Int8Array, I32: Int32Array, F32: Float32Array }[dtype]!;
   return new Values(file.buffer, start + offsets[0], (offsets[1] - offsets[0]) / Values.BYTES_PER_ELEMENT);
-}
-
-/** The same length of header, so that nothing else moves. */
-function withHeader(change: (header: Record<string, Entry>) => void): Uint8Array<ArrayBuffer> {
-  const { header, start } = readSafeTensorsHeader(imageFile);
-  change(header as Record<string, Entry>);
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  if (json.length > start - 8) throw new Error(`${json.length} bytes of header, there is room for ${start - 8}`);
-  const file = imageFile.slice();
-  file.fill(0x20, 8, start).set(json, 8);
-  return file;
 }
 
 function changed(name: string, at: number, value: number): Uint8Array<ArrayBuffer> {
@@ -102,7 +89,7 @@ describe('refuses', () => {
   );
 
   it('sums that start at no multiple of 4 bytes', () => {
-    const file = withHeader((header) => {
+    const file = withHeader(imageFile, (header) => {
       const [begin, end] = header['layers.0.qkv.start'].data_offsets;
       header['layers.0.qkv.start'].data_offsets = [begin + 2, end + 2];
     });
@@ -114,7 +101,7 @@ describe('refuses', () => {
   it.each(names)('a file in which %s is left out, renamed, of another dtype or shape', async (name) => {
     const missing =
       /is missing$|begins at byte \d+, the one before it ends at \d+$|its tensors end at byte \d+ of \d+$/;
-    const load = (change: (header: Record<string, Entry>) => void) => loadImages({}, withHeader(change));
+    const load = (change: (header: Record<string, Entry>) => void) => loadImages({}, withHeader(imageFile, change));
     const rename = (header: Record<string, Entry>) => {
       header[`${name.slice(0, -1)}_`] = header[name];
       delete header[name];

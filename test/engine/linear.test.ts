@@ -1,19 +1,7 @@
 /** The integer product against a plain one, on awkward shapes and at the bound of int32. */
 import { describe, expect, it } from 'vitest';
 import { padInputs } from '../../src/engine/tensors.ts';
-import { createWorkbench, normal, type Product, weights } from './workbench.ts';
-
-/** [outputs, inputs] → [outputs / 8][padded / 2][8][2], as the exporter packs. */
-function pack({ inputs, outputs, w }: Product): Int8Array {
-  const padded = padInputs(inputs);
-  const panels = new Int8Array(outputs * padded);
-  for (let n = 0; n < outputs; n++) {
-    for (let k = 0; k < inputs; k++) {
-      panels[(n >> 3) * padded * 8 + (k >> 1) * 16 + (n & 7) * 2 + (k & 1)] = w[n * inputs + k];
-    }
-  }
-  return panels;
-}
+import { createWorkbench, normal, type Product, pack, weights } from './workbench.ts';
 
 /** @returns [rows, outputs]; `y` is what was there before */
 function run(product: Product, y?: Float32Array): Float32Array {

@@ -1,5 +1,10 @@
 /** Model files of random weights, as the exporter lays them out; single tensors can be changed or left out. */
-import type { TextArchitecture, VisionTransformerArchitecture } from '../../src/clip/architecture.ts';
+import type {
+  ResNetArchitecture,
+  TextArchitecture,
+  VisionTransformerArchitecture,
+} from '../../src/clip/architecture.ts';
+import { readSafeTensorsHeader } from '../../src/clip/safetensors.ts';
 import type { TensorSpec } from '../../src/engine/tensors.ts';
 import { normal, weights } from './workbench.ts';
 
@@ -41,6 +46,13 @@ export const siglipSpec = {
   embeddingDim: 24,
 };
 
+/** 17, 8, 4, 2 and 1 pixels a side within it; channels that are padded to 8. */
+export const resNetSpec = {
+  architecture: { kind: 'resnet', stages: [1, 2, 1, 1], width: 4, heads: 4 } satisfies ResNetArchitecture,
+  size: 34,
+  embeddingDim: 16,
+};
+
 export const textSpec = {
   architecture: { ...transformer, causal: true, pooling: 'first-eot' } satisfies TextArchitecture,
   vocabularySize: 50,
@@ -57,7 +69,7 @@ const DRAW: Record<string, (count: number, seed: number, name: string) => Float3
   F32: (count, seed, name) => floats(name, count, seed),
 };
 
-type Entry = { dtype: string; shape: readonly number[]; data_offsets: number[] };
+export type Entry = { dtype: string; shape: readonly number[]; data_offsets: [number, number] };
 export type Header = Record<string, Entry | Record<string, string>>;
 
 /** Scales so that a product is about as large as what goes in, and attention looks at more than one token. */
@@ -94,4 +106,18 @@ export function randomModel(
     at += part.length;
   }
   return file;
+}
+
+/** The file with its header altered, at the same length, so that nothing else moves. */
+export function withHeader(
+  file: Uint8Array<ArrayBuffer>,
+  change: (header: Record<string, Entry>) => void,
+): Uint8Array<ArrayBuffer> {
+  const { header, start } = readSafeTensorsHeader(file);
+  change(header as Record<string, Entry>);
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  if (json.length > start - 8) throw new Error(`${json.length} bytes of header, there is room for ${start - 8}`);
+  const changed = file.slice();
+  changed.fill(0x20, 8, start).set(json, 8);
+  return changed;
 }

@@ -3,6 +3,7 @@
 import relaxed from '../../build/engine.wasm';
 import plain from '../../build/engine-plain.wasm';
 import type { KernelBuild, Kernels } from '../../src/engine/kernels.ts';
+import { padInputs } from '../../src/engine/tensors.ts';
 import { createRandom } from '../bench/random.ts';
 
 const BYTES = 16 * 2 ** 20;
@@ -45,6 +46,18 @@ export interface Product {
   /** [outputs] each */
   scale: Float32Array;
   bias: Float32Array;
+}
+
+/** [outputs, inputs] → [outputs / 8][padded / 2][8][2], as the exporter packs for the exact product. */
+export function pack({ inputs, outputs, w }: Pick<Product, 'inputs' | 'outputs' | 'w'>): Int8Array {
+  const padded = padInputs(inputs);
+  const panels = new Int8Array(outputs * padded);
+  for (let n = 0; n < outputs; n++) {
+    for (let k = 0; k < inputs; k++) {
+      panels[(n >> 3) * padded * 8 + (k >> 1) * 16 + (n & 7) * 2 + (k & 1)] = w[n * inputs + k];
+    }
+  }
+  return panels;
 }
 
 /** Normally distributed (Box and Muller 1958). */

@@ -1,12 +1,8 @@
-"""Builds a model bundle: encoders, tokenizer, label sets, manifest. Everything is made in a folder beside the target
-and moved there at the end, so that a broken export leaves the old bundle as it was."""
+"""Builds a model bundle: encoders, tokenizer, label sets, manifest."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +11,13 @@ from .bundle_encoders import EncoderFile, Encoders, bundle_text_encoder
 from .encoders import EncodeTexts
 from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
 from .manifest import (
+    ASSETS,
     PART_BYTES,
-    BundleError,
+    R2,
     file_entries,
     file_entry,
+    files_of,
+    name_by_content,
     revision,
     split_file,
     write_manifest,
@@ -44,31 +43,8 @@ class BundleFacts:
     title: str
     license: str
     label_sets: list[LabelTexts] = field(default_factory=list)
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place if the block ends well, and is removed if it does not.
-
-    The old folder's Markdown (a model card) is carried over. Raises BundleError if `target` holds something else than
-    a bundle.
-    """
-    if target.exists() and any(target.iterdir()) and not (target / "model.json").is_file():
-        raise BundleError(f"{target} is not empty and no model bundle: it would be deleted")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    folder.chmod(0o755)
-    try:
-        yield folder
-        for card in target.glob("*.md"):
-            shutil.copy2(card, folder / card.name)
-        old = folder.with_name(f"{folder.name}-old")
-        if target.exists():
-            target.replace(old)
-        folder.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    storage: str = ASSETS
+    """where its files will lie: static assets, in parts of 25 MiB, or R2, whole and named by their content"""
 
 
 def write_bundle(
@@ -84,16 +60,23 @@ def write_bundle(
     for texts in facts.label_sets:
         check_name(texts.name)
         check_texts(texts.labels, texts.templates)
+    part_bytes = sys.maxsize if facts.storage == R2 else part_bytes
     towers = {
         name: _encoder_facts(folder, encoder, part_bytes) for name, encoder in encoders.write(folder, track).items()
     }
     manifest = _manifest(folder, source, facts, towers)
+    if facts.storage == R2:
+        manifest["storage"] = R2
+        name_by_content(folder, files_of(manifest))
     encode_texts = bundle_text_encoder(folder, manifest, track) if facts.label_sets else None
     for texts in facts.label_sets:
         path = folder / "labels" / f"{texts.name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         write_label_set(make_label_set(manifest, texts, encode_texts), path)
-        manifest["labelSets"].append({"name": texts.name, "file": file_entry(folder, path)})
+        entry = file_entry(folder, path)
+        if facts.storage == R2:
+            name_by_content(folder, [entry])
+        manifest["labelSets"].append({"name": texts.name, "file": entry})
     write_manifest(folder, manifest)
     return manifest
 

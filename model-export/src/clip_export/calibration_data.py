@@ -9,7 +9,7 @@ from .calibration_texts import CALIBRATION_TEXTS
 from .engine.samples import CalibrationData, image_samples, text_samples
 from .errors import ExportError
 from .label_set import fill_template
-from .photo_list import PhotoList, load_pixels
+from .photo_list import PhotoList, load_photos
 from .progress import Track, silent
 from .sources.source import Source
 from .verify import ORDINARY_TEXTS
@@ -19,12 +19,24 @@ FEWEST_PICTURES = 32
 MOST_PROMPTS = 600
 
 
-def picture_data(checkpoint: Source, folder: Path, track: Track = silent) -> CalibrationData:
-    """Every file of the folder, but hidden ones. Raises ExportError for too few, and for one that is no picture."""
+def picture_data(
+    checkpoint: Source, folder: Path, track: Track = silent, strict: bool = False
+) -> tuple[CalibrationData, PhotoList]:
+    """Every file of the folder that is a picture, but hidden ones; and their list, which names those left out.
+
+    Raises ExportError for too few and, if `strict`, for one that is no picture.
+    """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if len(files) < FEWEST_PICTURES:
-        raise ExportError(f"--calibrate {folder}: {len(files)} pictures, at least {FEWEST_PICTURES} are needed")
-    return image_samples(load_pixels(PhotoList("calibration", files, []), checkpoint.preprocessing, track))
+    check_count(folder, len(files))
+    photos, pixels = load_photos(PhotoList("calibration", files, [], strict), checkpoint.preprocessing, track)
+    check_count(folder, len(photos.files))
+    return image_samples(pixels), photos
+
+
+def check_count(folder: Path, pictures: int) -> None:
+    """Raises ExportError if they are too few."""
+    if pictures < FEWEST_PICTURES:
+        raise ExportError(f"--calibrate {folder}: {pictures} pictures, at least {FEWEST_PICTURES} are needed")
 
 
 def text_data(checkpoint: Source, facts: BundleFacts) -> CalibrationData:

@@ -47,6 +47,7 @@ class ClipTokenizer:
     """open_clip's"""
     end_of_text: int = END_ID
     padding_side: str = "right"
+    heap_bytes: int = 0
     clean: str = LOWER
     """open_clip's name of what is done to a text first"""
 

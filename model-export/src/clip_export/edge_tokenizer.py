@@ -31,6 +31,8 @@ NONE, SIGLIP = "none", "siglip"
 OPEN_CLIP = ("whitespace", "lower", "canonicalize")
 """open_clip's names of its cleanings"""
 MODELS = ("Unigram", "BPE with byte_fallback")
+HEAP_BYTES = {"Unigram": 30, "BPE": 10}
+"""of a byte of `tokenizer.json`, as the Worker counts it (src/runtime/load-tokenizer.ts)"""
 KEPT = ("version", "added_tokens", "normalizer", "pre_tokenizer", "model")
 
 
@@ -57,6 +59,10 @@ class EdgeTokenizer:
     @property
     def model(self) -> str:
         return json.loads(self.tokenizer_json)["model"]["type"]
+
+    @property
+    def heap_bytes(self) -> int:
+        return HEAP_BYTES[self.model] * len(self.tokenizer_json.encode())
 
     @cached_property
     def library(self) -> JsonTokenizer:

@@ -98,9 +98,14 @@ def filled_up(ids: list[int], padding: Mapping[str, Any]) -> list[int]:
     return [*ids, *[padding.get("padId")] * missing]
 
 
-def open_session(graph: Path | bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU, of a file or of its bytes (a bundle's graph may lie in several parts)."""
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+def open_session(graph: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session on the CPU, of a file or of its bytes (a bundle's graph may lie in several parts).
+
+    `threads`: 0 is one for each core.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _equal_lengths(order: list[int], ids: list[list[int]]) -> list[list[int]]:

@@ -3,3 +3,7 @@
 
 class ExportError(Exception):
     """Something about what was given is not usable; the message says what, and what to change."""
+
+
+class BundleError(ExportError):
+    """A bundle's files are not what its manifest says, or a folder is no bundle."""

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,20 @@ class HfTokenizer:
 
     def edge_problem(self) -> str | None:
         try:
-            self.for_edge()
+            _ = self.at_edge
         except TokenizerError as error:
             return str(error)
         return None
 
-    def write(self, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-        return self.for_edge().write(folder)
+    @property
+    def heap_bytes(self) -> int:
+        return self.at_edge.heap_bytes
 
-    def for_edge(self) -> EdgeTokenizer:
+    def write(self, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+        return self.at_edge.write(folder)
+
+    @cached_property
+    def at_edge(self) -> EdgeTokenizer:
         """Raises TokenizerError, as `edge_problem` says it."""
         name = type(self.library).__name__
         if not self.library.is_fast and not isinstance(self.library, SiglipTokenizer):
@@ -149,6 +155,7 @@ class PaddedTokenizer:
     pad_id: int = 0
     end_of_text: None = None
     padding_side: str = "right"
+    heap_bytes: int = 0
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """At the context's length, all of them."""

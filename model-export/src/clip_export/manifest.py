@@ -11,15 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .errors import ExportError
+from .atomic import whole_file
+from .errors import BundleError
 
 FORMAT = "edgeclip-model/1"
 PART_BYTES = 25 * 1024 * 1024
 """Cloudflare takes no static asset larger than 25 MiB."""
-
-
-class BundleError(ExportError):
-    """A bundle's files are not what its manifest says."""
+ASSETS, R2 = "assets", "r2"
+"""the manifest's `storage`; without it, assets"""
 
 
 def split_file(path: Path, part_bytes: int = PART_BYTES) -> list[Path]:
@@ -45,6 +44,18 @@ def file_entry(folder: Path, path: Path) -> dict[str, Any]:
     }
 
 
+def name_by_content(folder: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """Renames files to `name-<first digits of their sha256>.suffix`, and changes their entries.
+
+    A new version can so be uploaded beside the one that is in use, and is seen when its manifest is.
+    """
+    for entry in entries:
+        path = folder / entry["path"]
+        named = path.with_name(f"{path.stem}-{entry['sha256'][:12]}{path.suffix}")
+        path.rename(named)
+        entry["path"] = named.relative_to(folder).as_posix()
+
+
 def file_entries(folder: Path, paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [file_entry(folder, path) for path in paths]
 
@@ -63,9 +74,8 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Writes `model.json` with `format` and `revision` put in front."""
     content = {"format": FORMAT, "id": manifest["id"], "revision": revision(manifest), **manifest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    unfinished = folder / "model.json.unfinished"
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(folder / "model.json")
+    with whole_file(folder / "model.json") as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

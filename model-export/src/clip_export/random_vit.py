@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from .bundle import BundleFacts, replacing, write_bundle
+from .atomic import replacing
+from .bundle import BundleFacts, write_bundle
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, exact, write_float_graphs
 from .engine.calibration import all_fast
 from .engine.samples import image_samples

@@ -16,8 +16,11 @@ STAGES = {
     "float16": "float16 graph",
     "float32": "float32 graph",
     "engineWeights": "engine weights",
+    "edge": "at the edge",
 }
 """`quality.parity`'s names, for people"""
+VARIANTS = {"float": "float", "int8": "int8", "edge": "at the edge"}
+"""`quality.accuracy`'s"""
 
 
 def calibration_line(tower: str, made: Calibrated, goal: Goal) -> str:
@@ -41,14 +44,27 @@ def parity_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:
 
 
 def accuracy_table(quality: dict[str, Any], tolerance: Tolerance) -> Table:
-    """Zero-shot accuracy in float and in int8."""
-    title = f"Zero-shot accuracy (int8 may lose {tolerance.top1_loss:.1%} of top-1)"
+    """Zero-shot accuracy in float, in int8 and at the edge."""
+    title = f"Zero-shot accuracy (the bundle may lose {tolerance.top1_loss:.1%} of top-1)"
     table = Table("photos", "count", "label set", "arithmetic", "top-1", "top-5", "ECE", title=title)
     for entry in quality["accuracy"]:
-        for arithmetic in ("float", "int8"):
+        for arithmetic in (name for name in VARIANTS if name in entry):
             shares = (f"{entry[arithmetic][key]:.2%}" for key in ("top1", "top5", "ece"))
-            table.add_row(entry["photos"], str(entry["count"]), entry["labelSet"], arithmetic, *shares)
+            count = entry["count"] - entry[arithmetic].get("refused", 0)
+            table.add_row(entry["photos"], str(count), entry["labelSet"], VARIANTS[arithmetic], *shares)
     return table
+
+
+def temperature_line(entry: dict[str, Any]) -> str:
+    """What was fitted to a photo list's scores, and what it does on the photos kept apart; empty if nothing was."""
+    fitted = entry.get("calibration")
+    if not fitted:
+        return ""
+    names = [name for name in ("temperature", "scale", "bias") if name in fitted]
+    what = ", ".join(f"{name} {fitted[name]:.3f}" for name in names)
+    before, after = (f"{fitted[key]:.2%}" for key in ("eceBefore", "eceAfter"))
+    where = f"fitted on {fitted['fittedOn']} of the photos; ECE on the other {fitted['judgedOn']}"
+    return f"{entry['photos']}, {VARIANTS[fitted['of']]}: {what}, {where} {before} before, {after} with it"
 
 
 def template_table(results: dict[str, tuple[int, Accuracy]]) -> Table:

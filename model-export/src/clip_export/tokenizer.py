@@ -48,6 +48,12 @@ class Tokenizer(Protocol):
         """The id that every text ends with, and is pooled at where the encoder does that; None: there is none."""
         ...
 
+    @property
+    def heap_bytes(self) -> int:
+        """What it takes of an isolate's memory beside the encoder, about; CLIP's 1 MiB is not counted. For one that the
+        edge can have."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special ones included, at its own length, at most `context_length`."""
         ...

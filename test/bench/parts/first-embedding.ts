@@ -20,8 +20,8 @@ export async function benchCold(): Promise<EngineRows> {
 
 export async function benchModelMemory(): Promise<EngineRows> {
   const vit = await vitBundle({ patch: 32, runtime: 'engine' });
-  const tiny = await heapOf('tiny-64', 'tiny64', TINY.engine);
-  const rows = vit ? [...tiny, ...(await heapOf('ViT-B/32', 'vitB32', vit))] : tiny;
+  const tiny = await heapOf('tiny-64', 'tiny64', TINY.engine, LIMIT);
+  const rows = vit ? [...tiny, ...(await heapOf('ViT-B/32', 'vitB32', vit, LIMIT))] : tiny;
   const over = rows.filter(({ key }) => key.endsWith('OverModelMiB')).map(({ value }) => value);
   const name = 'the most of these';
   return { figures: [...rows, { name, key: 'heapOverModelMiB', value: Math.max(...over), unit: 'MiB', goal: LIMIT }] };
@@ -29,10 +29,10 @@ export async function benchModelMemory(): Promise<EngineRows> {
 
 const LIMIT = { most: 3 };
 
-async function heapOf(name: string, key: string, id: string): Promise<FigureRow[]> {
+export async function heapOf(name: string, key: string, id: string, goal?: FigureRow['goal']): Promise<FigureRow[]> {
   const { heapBytes, modelBytes } = await firstEmbedding(id);
   const mebi = (bytes: number) => Number((bytes / MEBI).toFixed(2));
-  const over = { value: mebi(heapBytes - modelBytes), unit: 'MiB', goal: LIMIT };
+  const over = { value: mebi(heapBytes - modelBytes), unit: 'MiB', goal };
   return [
     { name: `${name}: memory after a first image`, key: `${key}HeapMiB`, value: mebi(heapBytes), unit: 'MiB' },
     { name: '… above the bytes of the model', key: `${key}HeapOverModelMiB`, ...over },

@@ -1,11 +1,12 @@
 /** The engine against onnxruntime-web, in turns in one process: ratios of their medians. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TINY, vitBundle } from '../bundles.ts';
+import { resNetBundle, TINY, vitBundle } from '../bundles.ts';
 import type { EngineRows, RuntimeRow } from '../engine-report.ts';
 import { readMerges, wordsOf } from '../prompts.ts';
 import { createRandom } from '../random.ts';
 import { root, withBench } from '../workerd.ts';
+import { heapOf } from './first-embedding.ts';
 
 const RUNS = 25;
 const VIT_RUNS = 12;
@@ -24,6 +25,19 @@ export async function benchVit(): Promise<EngineRows> {
   const { ours, library } = await withBench((bench) => bench.run('imagesInTurns', { engine, onnx, runs: VIT_RUNS }));
   return {
     runtimes: [{ name: 'an image, ViT-B/32 of random weights', key: 'vitB32', engine: ours, onnx: library, goal: 2.5 }],
+  };
+}
+
+/** Without goals: the Worker's own models are ViTs. */
+export async function benchResNet(): Promise<EngineRows> {
+  const [engine, onnx] = [await resNetBundle('engine'), await resNetBundle('onnx')];
+  if (!engine) return {};
+  const figures = await heapOf('RN50', 'rn50', engine);
+  if (!onnx) return { figures };
+  const { ours, library } = await withBench((bench) => bench.run('imagesInTurns', { engine, onnx, runs: VIT_RUNS }));
+  return {
+    figures,
+    runtimes: [{ name: 'an image, RN50 of random weights', key: 'rn50', engine: ours, onnx: library }],
   };
 }
 

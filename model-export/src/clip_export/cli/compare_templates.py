@@ -13,6 +13,7 @@ from .options import (
     Checkpoint,
     LabelFile,
     SourceName,
+    Strict,
 )
 
 
@@ -24,6 +25,7 @@ def compare_templates(
     images: Annotated[Path, typer.Option(help="Photo list: lines of file, tab, label.", exists=True)],
     image_folder: Annotated[Path, typer.Option(help="Where the photos lie.", exists=True)],
     checkpoint: Checkpoint = None,
+    strict: Strict = False,
 ) -> None:
     """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
 
@@ -36,6 +38,6 @@ def compare_templates(
     from ..sources.source import load_source
 
     with failing_clearly():
-        photos = read_photo_list(images, image_folder)
+        photos = read_photo_list(images, image_folder, strict)
         loaded = load_source(source, checkpoint=checkpoint)
         print_templates(console, loaded, labels, templates, photos)

@@ -14,13 +14,23 @@ from ..tolerance import Tolerance
 from .app import app, console, failing_clearly
 from .options import (
     Checkpoint,
+    Edge,
     ImageFolder,
     Images,
     MaxLoss,
     MinCosine,
+    Report,
     SourceName,
+    Strict,
     tolerance,
 )
+
+
+class Storage(StrEnum):
+    """Where a bundle's files will lie."""
+
+    ASSETS = "assets"
+    R2 = "r2"
 
 
 class Runtime(StrEnum):
@@ -76,6 +86,18 @@ def export(
     keep_float: Annotated[int, typer.Option(min=0, help="onnx, int8: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
+    storage: Annotated[
+        Storage,
+        typer.Option(help="Static assets, in parts of 25 MiB, or an R2 bucket, whole: then outside public/."),
+    ] = Storage.ASSETS,
+    allow_too_large: Annotated[
+        bool,
+        typer.Option("--allow-too-large", help="Though an isolate of 128 MiB could not load it: for your own workerd."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make it again, though it is done.")] = False,
+    edge: Edge = True,
+    report: Report = None,
+    strict: Strict = False,
 ) -> None:
     """Turn a CLIP checkpoint into a model bundle, and verify it; nothing is written if it fails.
 
@@ -88,20 +110,21 @@ def export(
     """
     from ..bundle import BundleFacts
     from ..commands.export import ExportOptions, export_bundle, parse_labels
+    from ..commands.verify import Checks
     from ..engine.calibration import Goal
     from ..photo_list import read_photo_lists
     from ..sources.source import load_source
 
     with failing_clearly():
-        photos = read_photo_lists(images, image_folder)
+        photos = read_photo_lists(images, image_folder, strict)
         sets = [parse_labels(text) for text in labels]
-        facts = BundleFacts(id, title or id, license, sets)
+        facts = BundleFacts(id, title or id, license, sets, storage.value)
         if parity is not None and calibrate is None:
             raise ExportError("--parity is what --calibrate keeps: give a folder of pictures to it")
         if image_only and labels:
             raise ExportError("--labels are embedded by the text encoder, which --image-only leaves out")
         goal = Goal() if parity is None else Goal(parity)
-        limit = tolerance(min_cosine, max_top1_loss, goal.worst)
-        options = ExportOptions(runtime, precision, keep_float, limit, calibrate, goal)
+        checks = Checks(tolerance(min_cosine, max_top1_loss, goal.worst), edge, report)
+        options = ExportOptions(runtime, precision, keep_float, checks, calibrate, goal, strict, allow_too_large, force)
         loaded = load_source(source, source_name or None, checkpoint=checkpoint, image_only=image_only)
         export_bundle(console, loaded, facts, out, photos, options)

@@ -37,6 +37,15 @@ MinCosine = Annotated[
     ),
 ]
 MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="An HTML page to write of what was measured, beyond the tolerance or not.", dir_okay=False),
+]
+Edge = Annotated[
+    bool,
+    typer.Option(help="Whether to run the bundle by the edge's own code, too: in Node, where that is installed."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Photos that are missing or broken are an error, not left out.")]
 LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
 TEMPLATES = 'One template a line, with "{}" for the label.'
 

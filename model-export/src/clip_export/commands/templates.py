@@ -10,7 +10,7 @@ from rich.console import Console
 from ..accuracy import zero_shot_accuracy
 from ..encoders import float_image_encoder, float_text_encoder
 from ..label_set import embed_labels, read_lines
-from ..photo_list import PhotoList, load_pixels
+from ..photo_list import PhotoList, left_out_line, load_photos
 from ..progress import bar
 from ..report import template_table
 from ..sources.source import Source
@@ -21,7 +21,10 @@ def print_templates(
 ) -> None:
     """Zero-shot accuracy of each template file, in float."""
     names = read_lines(labels)
-    embeddings = float_image_encoder(checkpoint, bar)(load_pixels(photos, checkpoint.preprocessing, bar))
+    photos, pixels = load_photos(photos, checkpoint.preprocessing, bar)
+    if photos.left_out:
+        console.print(left_out_line(photos), markup=False, highlight=False, soft_wrap=True)
+    embeddings = float_image_encoder(checkpoint, bar)(pixels)
     encode_texts = float_text_encoder(checkpoint, bar)
     results = {}
     for file in templates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,27 @@ from ..bundle_encoders import (
     FloatGraphs,
     write_float_graphs,
 )
-from ..manifest import read_manifest, write_manifest
-from ..photo_list import PhotoList
+from ..edge import EdgeCode, EdgeError, find_edge
+from ..manifest import read_manifest, revision, write_manifest
+from ..measurements import Measurements
+from ..photo_list import PhotoList, left_out_line, named
 from ..progress import bar
-from ..report import accuracy_table, parity_table
+from ..report import accuracy_table, parity_table, temperature_line
 from ..sources.source import Source, load_source
+from ..stages import Subject
 from ..tolerance import Tolerance
-from ..verify import check_quality, measure_quality
+from ..verify import check_quality, measure_bundle
+
+
+@dataclass(frozen=True)
+class Checks:
+    """How a bundle is checked."""
+
+    limit: Tolerance = field(default_factory=Tolerance)
+    edge: bool = True
+    """whether the edge's own code is run through Node, where there is one"""
+    report: Path | None = None
+    """the HTML page to write"""
 
 
 def verify_bundle(
@@ -28,7 +43,7 @@ def verify_bundle(
     bundle: Path,
     source: str,
     photos: Sequence[PhotoList],
-    limit: Tolerance,
+    checks: Checks,
     weights: Path | None = None,
 ) -> None:
     """Measures a bundle against its checkpoint and writes `quality`."""
@@ -40,7 +55,7 @@ def verify_bundle(
         if ONNX in runtimes:
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
-        verify_into(console, bundle, manifest, checkpoint, graphs, photos, limit)
+        verify_into(console, bundle, manifest, checkpoint, graphs, photos, checks)
 
 
 def verify_into(
@@ -50,12 +65,40 @@ def verify_into(
     checkpoint: Source,
     graphs: FloatGraphs | None,
     photos: Sequence[PhotoList],
-    limit: Tolerance,
+    checks: Checks,
 ) -> None:
-    """Measures, prints, checks, and writes `quality` into the manifest only if all is within the tolerance."""
-    quality = measure_quality(folder, manifest, checkpoint, graphs, photos, bar)
+    """Measures, prints, writes the report, checks, and writes `quality` into the manifest only if all is within the
+    tolerance."""
+    code = edge_code(console, folder) if checks.edge else None
+    measured = measure_bundle(Subject(folder, manifest, checkpoint, graphs, code, bar), photos)
+    quality = measured.quality()
+    print_measured(console, measured, quality, checks.limit)
+    if checks.report:
+        from ..report_page.page import write_page  # which imports matplotlib: a second
+
+        facts = {**manifest, "revision": revision(manifest), "quality": quality}
+        write_page(checks.report, facts, measured, checks.limit)
+        console.print(f"{checks.report}: the report", highlight=False)
+    check_quality(quality, checks.limit)
+    write_manifest(folder, {**manifest, "quality": quality})
+
+
+def edge_code(console: Console, folder: Path) -> EdgeCode | None:
+    """The edge's code, or a warning that it was not run."""
+    try:
+        return find_edge(folder)
+    except EdgeError as error:
+        console.print("[bold yellow]WARNING: nothing was measured at the edge.[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return None
+
+
+def print_measured(console: Console, measured: Measurements, quality: dict[str, Any], limit: Tolerance) -> None:
     console.print(parity_table(quality, limit))
     if quality["accuracy"]:
         console.print(accuracy_table(quality, limit))
-    check_quality(quality, limit)
-    write_manifest(folder, {**manifest, "quality": quality})
+    lines = [*map(temperature_line, quality["accuracy"]), *(left_out_line(entry.photos) for entry in measured.lists)]
+    if measured.refused:
+        lines.append(f"{len(measured.refused)} photos are refused at the edge: {named(measured.refused)}")
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,7 +1,9 @@
 """open_clip's models for the engine: `CLIP` and `CustomTextCLIP` with a ViT, its own or timm's, or CLIP's ResNet
-(engine/resnet.py), and its own text Transformer. Of open_clip's options these are what published ViTs use (its model_configs): any activation, no
-pre-norm, LayerScale, the mean of the patches (CLIPA), texts that are bidirectional or pooled at the last token or at an
-end of text that is not the highest id, a projection with a bias or none.
+(engine/resnet.py), and its own text Transformer.
+
+Of open_clip's options these are what published ViTs use (its model_configs): any activation, no pre-norm, LayerScale,
+the mean of the patches (CLIPA), texts that are bidirectional or pooled at the last token or at an end of text that is
+not the highest id, a projection with a bias or none.
 """
 
 from __future__ import annotations

@@ -64,8 +64,10 @@ def fill_norm(norm: nn.LayerNorm | nn.BatchNorm2d, outliers: bool, random: np.ra
 
 
 def fill_batch_norm(norm: nn.BatchNorm2d, random: np.random.Generator) -> None:
-    """Its statistics too. Folded, it scales the rows of a weight, which stay whole numbers times one scale each. 0.8 times
-    as large as a layer norm's: nothing makes what bottlenecks add up small again before the attention."""
+    """Its statistics too. Folded, it scales the rows of a weight, which stay whole numbers times one scale each.
+
+    0.8 times as large as a layer norm's: nothing makes what bottlenecks add up small again before the attention.
+    """
     fill_norm(norm, False, random)
     norm.weight.mul_(0.8)
     norm.running_mean.copy_(torch.from_numpy(0.2 * random.normal(size=len(norm.weight))))

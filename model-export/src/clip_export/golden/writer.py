@@ -16,6 +16,7 @@ from . import onnx_bundles, siglip_bundle
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine
+from .engine_memory import golden_memory
 from .hf_tokens import write_hf_tokens
 from .jpeg_images import jpeg_images
 from .onnx_bundles import write_onnx_bundles
@@ -86,6 +87,7 @@ def write_engine(out: Path) -> None:
         write_engine_file(out / case.entry["text"]["file"], "text", case.text)
     save_file({name: values for case in golden for name, values in case.tensors.items()}, out / "engine.safetensors")
     write_json(out / "engine.json", {"cases": [case.entry for case in golden]})
+    write_json(out / "engine-memory.json", golden_memory())
 
 
 def write_bundles(samples: Path, out: Path) -> None:

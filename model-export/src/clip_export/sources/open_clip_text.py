@@ -100,7 +100,7 @@ def embed_texts(model: OpenClip, tokenizer: Tokenizer, padded: bool, ids: torch.
         return model.encode_text(ids, normalize=True)
     # `encode_text` takes no shorter texts, but what follows the end of a text changes nothing and is most of the work
     length = ids.shape[1]
-    mask = torch.full((length, length), float("-inf")).triu(1)
+    mask = torch.full((length, length), float("-inf"), device=ids.device).triu(1)
     x = text.ln_final(text.transformer(text.token_embedding(ids) + text.positional_embedding[:length], attn_mask=mask))
     pooled = text_global_pool(x, ids, pool_type_of(text), end_of(text))  # [n, width]
     projection = text.text_projection

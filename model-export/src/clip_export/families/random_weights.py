@@ -1,0 +1,67 @@
+"""Random weights as trained ones are distributed, which int8 does not hold exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+NORMS = (nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+MATRICES = (nn.Linear, nn.Conv2d, nn.Embedding)
+
+
+@torch.no_grad()
+def draw(model: Model, seed: int) -> Model:
+    """Draws every parameter but the similarity's, the same every time; returns the model.
+
+    Matrices keep the size of what goes through them, norms are some way off 1 and 0, so that different pictures and
+    texts get embeddings that differ.
+    """
+    random = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not name.startswith("logit_"):
+                parameter.copy_(_values(module, name, parameter, random))
+    return model.eval()
+
+
+@torch.no_grad()
+def settle(model: Model, embed: Callable[[torch.Tensor], torch.Tensor], size: int) -> Model:
+    """Gives batch norms the statistics of pictures that go through them, as training does; returns the model.
+
+    With any others every picture gets nearly the same embedding.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # the mean of all there was
+        norm.reset_running_stats()
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.randn(32, 3, 5, 5, generator=random)
+    pictures = nn.functional.interpolate(coarse, size=size, mode="bicubic") + 0.3 * torch.randn(
+        32, 3, size, size, generator=random
+    )
+    if norms:
+        model.train()
+        embed(pictures)
+    return model.eval()
+
+
+def _values(module: nn.Module, name: str, parameter: nn.Parameter, random: torch.Generator) -> torch.Tensor:
+    values = torch.randn(parameter.shape, generator=random)
+    if isinstance(module, NORMS):
+        return 1 + 0.2 * values if name == "weight" else 0.2 * values
+    if "bias" in name:
+        return 0.1 * values
+    if isinstance(module, nn.Embedding):
+        return values
+    if isinstance(module, MATRICES) or name == "in_proj_weight":
+        return values * parameter[0].numel() ** -0.5
+    if name in ("proj", "text_projection"):  # open_clip's: [inputs, outputs]
+        return values * parameter.shape[0] ** -0.5
+    return (
+        values * 0.5 + 0.5 if name in ("gamma", "weight", "scale") else values
+    )  # of layers; else positions, class tokens
