@@ -24,11 +24,11 @@ def failing_clearly() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        console.print("stopped: nothing was left half-written")
+        console.print(f"stopped: {stop}" if str(stop) else "stopped: nothing was left half-written", markup=False)
         raise typer.Exit(STOPPED) from stop
     except typer.Exit:  # of a block within
         raise
-    except (ExportError, FileNotFoundError) as error:
+    except (ExportError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         fail(error)
     except Exception as error:
         if not is_full(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..clip_tokenizer import VOCABULARY
 from ..engine.architecture import transformer_architecture
 from ..engine.memory import EncoderSizes, file_bytes, memory_bytes
 from ..engine.resnet import RESNET
