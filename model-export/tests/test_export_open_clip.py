@@ -16,7 +16,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from clip_export.bundle_encoders import bundle_image_encoder, bundle_text_encoder
 from clip_export.encoders import float_image_encoder, float_text_encoder
 from clip_export.golden.random_weights import fill
-from clip_export.golden.saved_open_clip import PLAIN, PREPARED, SIGLIP, SQUASHED, WEIGHTS, save_open_clip
+from clip_export.golden.saved_open_clip import MOBILE, PLAIN, PREPARED, SIGLIP, SQUASHED, WEIGHTS, save_open_clip
 from clip_export.manifest import read_manifest
 from clip_export.preprocess import pixel_values
 from clip_export.sources.source import load_source
@@ -108,30 +108,53 @@ def test_calibration_sees_the_padding(labels: str, tmp_path: Path) -> None:
     assert "text encoder: " in result.output
 
 
-@pytest.fixture
-def pooled(tmp_path: Path) -> Path:
-    """CoCa's pooling."""
-    vision = {**PLAIN["vision_cfg"], "attentional_pool": True}
-    return save_open_clip(tmp_path / "pooled", {**PLAIN, "vision_cfg": vision})
+@pytest.fixture(scope="module")
+def mobile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the engine has not."""
+    return save_open_clip(tmp_path_factory.mktemp("open_clip") / "mobile", MOBILE)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ([], "failed: image encoder: attentional_pool with 256 queries, the engine has none"),
-        (["--runtime", "engine"], "failed: image encoder: attentional_pool with 256 queries, the engine has none"),
-        (
-            ["--runtime", "onnx"],
-            "failed: --runtime onnx is for Hugging Face's CLIPModel, pooled is a CLIP of open_clip",
-        ),
-    ],
-)
-def test_what_no_runtime_has(pooled: Path, tmp_path: Path, options: list[str], message: str) -> None:
+def test_what_the_engine_cannot_run_goes_to_onnxruntime(
+    mobile: Path, labels: str, photos: list[str], tmp_path: Path
+) -> None:
     out = tmp_path / "models/x"
-    result = run("export", pooled, "--id", "x", "--out", out, *options)
-    assert result.exit_code == 1
-    assert message in result.output
+    arguments = ["export", mobile, "--id", "x", "--out", out, "--labels", f"colours={labels}", *photos]
+    refused = run(*arguments, "--runtime", "engine")
+    assert refused.exit_code == 1
+    assert "failed: image encoder: timm's FastVit, the engine runs VisionTransformer" in refused.output
     assert not out.exists()
+    result = run(*arguments, "--min-cosine", "0.99", "--max-top1-loss", "1")
+    assert result.exit_code == 0, result.output
+    assert "--runtime onnx, for the engine cannot run this: image encoder: timm's FastVit" in result.output
+    manifest = read_manifest(out)
+    assert {name: manifest[name]["precision"] for name in ("image", "text")} == {"image": "int8", "text": "int8"}
+    assert {key: manifest["text"][key] for key in ("padTo", "padId", "pooling")} == {
+        "padTo": 16,
+        "padId": 0,
+        "pooling": "graph",
+    }
+    for measured in manifest["quality"]["parity"].values():
+        assert {"floatGraph", "int8"} < set(measured)
+    assert run("verify", out, mobile, *photos, "--min-cosine", "0.99", "--max-top1-loss", "1").exit_code == 0
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_float_weights(checkpoint: Path, tmp_path: Path, precision: str) -> None:
+    out = tmp_path / "models/x"
+    arguments = ["export", checkpoint, "--id", "x", "--out", out, "--precision", precision]
+    refused = run(*arguments, "--runtime", "engine")
+    assert refused.exit_code == 1
+    assert f"failed: --precision {precision} is for --runtime onnx: its products are of int8 weights" in refused.output
+    refused = run(*arguments, "--keep-float", "2")
+    assert refused.exit_code == 1
+    assert f"failed: --keep-float is for --precision int8: with {precision} no layer is int8" in refused.output
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert f"--runtime onnx, for the engine has no {precision}" in result.output
+    parity = read_manifest(out)["quality"]["parity"]
+    assert parity["image"][precision]["cosineWorst"] > 0.9999
+    assert parity["text"][precision]["cosineWorst"] > 0.9999
+    assert run("verify", out, checkpoint).exit_code == 0
 
 
 @pytest.mark.parametrize("runtime", ["engine", "onnx"])

@@ -64,7 +64,7 @@ def test_a_wrong_end_token_in_the_config_does_not_matter(checkpoint: Path, graph
     config = json.loads((checkpoint / "config.json").read_text())
     config["text_config"]["eos_token_id"] = 2
     (tmp_path / "old/config.json").write_text(json.dumps(config))
-    write_text_graph(load_source(str(tmp_path / "old")).model, tmp_path / "text.onnx")
+    write_text_graph(load_source(str(tmp_path / "old")), tmp_path / "text.onnx")
     ids = np.concatenate([random_ids(2, 6), [[0, 0], [0, 0]]], axis=1).astype(np.int32)
     actual = onnxruntime.InferenceSession(tmp_path / "text.onnx").run(None, {"input_ids": ids})[0]
     np.testing.assert_allclose(actual, run_text(graphs, ids), atol=1e-6)

@@ -13,8 +13,10 @@ from onnx import numpy_helper
 from clip_export.bundle_encoders import FloatGraphs
 from clip_export.clip_tokenizer import ClipTokenizer
 from clip_export.encoders import graph_image_encoder, graph_text_encoder
+from clip_export.graph_rewriting import folded
 from clip_export.graphs import write_image_graph
-from clip_export.quantise import ZERO_POINT, matmul_weights, quantise_graph, quantise_rows, quantise_weight
+from clip_export.quantise import layer_weights, quantise_graph, quantise_rows
+from clip_export.quantise_matmul import ZERO_POINT, quantise_weight
 from clip_export.sensitivity import most_sensitive
 from clip_export.sources.source import load_source
 
@@ -107,15 +109,17 @@ def test_the_same_bytes_twice(graphs: FloatGraphs, int8_text: Path, tmp_path: Pa
 def test_the_layer_that_int8_harms_most_is_found(checkpoint: Path, tmp_path: Path) -> None:
     """The first MLP layer, made hard: one input channel 1000 times larger, and smaller in the norm before, so that the
     float graph stays the same and every other weight of the layer rounds to nothing."""
-    model = load_source(str(checkpoint)).model
-    layer = model.vision_model.encoder.layers[0]
+    source = load_source(str(checkpoint))
+    layer = source.model.vision_model.encoder.layers[0]
     with torch.no_grad():
         layer.mlp.fc1.weight[:, 3] *= 1000
         layer.layer_norm2.weight[3] /= 1000
         layer.layer_norm2.bias[3] /= 1000
-    write_image_graph(model, tmp_path / "hard.onnx")
-    names = matmul_weights(tmp_path / "hard.onnx")
+    write_image_graph(source, tmp_path / "hard.onnx")
+    names = layer_weights(folded(tmp_path / "hard.onnx"))
     rng = np.random.default_rng(0)
     samples = [{"pixel_values": rng.standard_normal((1, 3, 32, 32)).astype(np.float32)} for _ in range(4)]
     assert most_sensitive(tmp_path / "hard.onnx", samples, 0) == []
-    assert most_sensitive(tmp_path / "hard.onnx", samples, 2)[0] == names[4]  # after query, key, value and output
+    assert (
+        most_sensitive(tmp_path / "hard.onnx", samples, 2)[0] == names[5]
+    )  # after the patches, query, key, value and output

@@ -20,3 +20,18 @@ export interface ClipTextEncoder {
    */
   encodeTexts(texts: readonly TokenIds[]): Promise<Embedding[]>;
 }
+
+/** How a text encoder wants shorter texts filled up. */
+export interface Padding {
+  contextLength: number;
+  /** null: not at all, it takes them at their own length */
+  padId: number | null;
+}
+
+/** A copy of a text's ids as its encoder takes them. */
+export function padded(tokenIds: TokenIds, { contextLength, padId }: Padding): TokenIds {
+  if (padId === null) return tokenIds.slice();
+  const whole = new Int32Array(contextLength).fill(padId);
+  whole.set(tokenIds);
+  return whole;
+}

@@ -19,15 +19,19 @@ import type { Similarity } from './zero-shot.ts';
 
 /** What runs an encoder: onnxruntime-web any graph, our engine the architectures of the CLIP family. */
 export type RuntimeManifest<Architecture> = { files: readonly BundleFile[] } & (
-  | { runtime: 'onnx' }
+  | { runtime: 'onnx'; precision: Precision }
   | { runtime: 'engine'; architecture: Architecture }
 );
+
+/** How an ONNX graph holds its weights. */
+export type Precision = (typeof PRECISIONS)[number];
+const PRECISIONS = ['int8', 'float16', 'float32'] as const;
 
 export type ImageEncoderManifest = PreprocessSpec & RuntimeManifest<ImageArchitecture>;
 
 export type TextEncoderManifest = RuntimeManifest<TextArchitecture> & {
   contextLength: number;
-  pooling: TextPooling;
+  pooling: TextPooling | typeof BY_THE_GRAPH;
   /** texts are filled up to `contextLength` with it; null: the encoder takes them at their own length */
   padId: number | null;
   tokenizer: TokenizerManifest;
@@ -101,7 +105,7 @@ function parseText(of: Field): TextEncoderManifest {
   const tokenizer = parseTokenizer(of.get('tokenizer'), contextLength);
   const runtime = parseRuntime(of, parseTextArchitecture);
   const padTo = of.optional('padTo');
-  if (padTo) checkPadding(padTo, runtime, contextLength);
+  if (padTo) checkPadding(padTo, contextLength);
   const pooling = parsePooling(of.get('pooling'), runtime);
   if (pooling === 'first-eot' && tokenizer.endOfText === null) {
     throw new FieldError(
@@ -112,20 +116,20 @@ function parseText(of: Field): TextEncoderManifest {
   return { ...runtime, contextLength, pooling, padId, tokenizer };
 }
 
-function checkPadding(padTo: Field, { runtime }: RuntimeManifest<unknown>, contextLength: number): void {
-  if (runtime === 'onnx') {
-    throw new FieldError(`${padTo.path} must be null: with runtime onnx, texts are taken at their own length`);
-  }
+function checkPadding(padTo: Field, contextLength: number): void {
   const length = padTo.whole();
   if (length !== contextLength) {
     throw new FieldError(`${padTo.path} must be the contextLength ${contextLength}, found ${length}`);
   }
 }
 
-/** An ONNX graph pools by itself, and only the end of text is where it looks for it. */
-function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextPooling {
-  const pooling = of.oneOf(text.runtime === 'engine' ? TEXT_POOLINGS : ['first-eot']);
-  if (text.runtime === 'engine' && pooling !== text.architecture.pooling) {
+/** An ONNX graph pools by itself; bundles of before other encoders than CLIP's were exported say what it does. */
+const BY_THE_GRAPH = 'graph';
+
+function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextEncoderManifest['pooling'] {
+  if (text.runtime === 'onnx') return of.oneOf([BY_THE_GRAPH, 'first-eot']);
+  const pooling = of.oneOf(TEXT_POOLINGS);
+  if (pooling !== text.architecture.pooling) {
     throw new FieldError(`${of.path} must be the architecture's ${text.architecture.pooling}, found ${pooling}`);
   }
   return pooling;
@@ -134,5 +138,7 @@ function parsePooling(of: Field, text: RuntimeManifest<TextArchitecture>): TextP
 function parseRuntime<Architecture>(of: Field, parse: (of: Field) => Architecture): RuntimeManifest<Architecture> {
   const runtime = of.get('runtime').oneOf(['onnx', 'engine']);
   const files = parseFiles(of.get('files'));
-  return runtime === 'onnx' ? { runtime, files } : { runtime, files, architecture: parse(of.get('architecture')) };
+  if (runtime === 'engine') return { runtime, files, architecture: parse(of.get('architecture')) };
+  // older bundles, all int8, do not say it
+  return { runtime, files, precision: of.optional('precision')?.oneOf(PRECISIONS) ?? 'int8' };
 }

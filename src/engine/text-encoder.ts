@@ -4,7 +4,7 @@
  * causal ones begin with alike, as prompts of one template do, is computed once.
  */
 import type { TextArchitecture } from '../clip/architecture.ts';
-import type { ClipTextEncoder, Embedding, TokenIds } from '../clip/encoders.ts';
+import { type ClipTextEncoder, type Embedding, padded, type TokenIds } from '../clip/encoders.ts';
 import { EngineError } from './engine-error.ts';
 import type { ClaimMemory, KernelBuild } from './kernels.ts';
 import type { ModelFile } from './model-file.ts';
@@ -107,19 +107,11 @@ export async function loadTextEncoder(
     }
     const wrong = tokenIds.find((id) => id < 0 || id >= vocabularySize);
     if (wrong !== undefined) throw new EngineError(`token ${wrong} is not below ${vocabularySize}`);
-    const ids = padded(tokenIds);
+    const ids = padded(tokenIds, { contextLength, padId });
     const end = architecture.pooling === 'first-eot' && endOfText !== null ? ids.indexOf(endOfText) : -1;
     const pooled = end < 0 ? ids.length - 1 : end;
     // what a causal Transformer's token does not see need not be there
     return { index, pooled, ids: causal ? ids.subarray(0, pooled + 1) : ids };
-  }
-
-  /** A copy. */
-  function padded(tokenIds: TokenIds): TokenIds {
-    if (padId === null) return tokenIds.slice();
-    const whole = new Int32Array(contextLength).fill(padId);
-    whole.set(tokenIds);
-    return whole;
   }
 
   /**

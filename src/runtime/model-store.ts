@@ -67,7 +67,7 @@ async function loadModel(
     }
     const graph = await readBundleFile(openFile, id, text.files);
     const { createOnnxTextEncoder } = await import('#onnx');
-    return { tokenizer, encoder: await createOnnxTextEncoder(graph, { embeddingDim }) };
+    return { tokenizer, encoder: await createOnnxTextEncoder(graph, { ...text, embeddingDim }) };
   };
   return createModel(manifest, {
     decodeImage,

@@ -5,7 +5,7 @@
 
 import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
-import type { ClipImageEncoder, ClipTextEncoder, Embedding } from '../clip/encoders.ts';
+import { type ClipImageEncoder, type ClipTextEncoder, type Embedding, type Padding, padded } from '../clip/encoders.ts';
 import { ClipError } from '../clip/errors.ts';
 import { nextTurn } from './next-turn.ts';
 
@@ -112,14 +112,15 @@ export async function createOnnxImageEncoder(
  */
 export async function createOnnxTextEncoder(
   model: Uint8Array,
-  { embeddingDim }: { embeddingDim: number },
+  { embeddingDim, ...padding }: { embeddingDim: number } & Padding,
 ): Promise<ClipTextEncoder> {
   const session = await createSession(model);
   return {
     async encodeTexts(texts) {
       const embeddings: Embedding[] = [];
       for (const tokenIds of texts) {
-        const tensor = new ort.Tensor('int32', tokenIds, [1, tokenIds.length]);
+        const ids = padded(tokenIds, padding);
+        const tensor = new ort.Tensor('int32', ids, [1, ids.length]);
         embeddings.push(await run(session, { input: 'input_ids', output: 'text_embeds' }, { tensor, embeddingDim }));
       }
       return embeddings;

@@ -246,8 +246,9 @@ describe('names the field that is wrong', () => {
   });
 
   it.each<[string, unknown, RegExp]>([
-    ['pooling', 'last', /^text\.pooling must be one of first-eot, found "last"/],
-    ['padTo', 77, /^text\.padTo must be null: with runtime onnx/],
+    ['pooling', 'last', /^text\.pooling must be one of graph, first-eot, found "last"/],
+    ['padTo', 64, /^text\.padTo must be the contextLength 77, found 64/],
+    ['precision', 'int4', /^text\.precision must be one of int8, float16, float32, found "int4"/],
   ])('of texts on onnxruntime-web: %s = %j', (name, value, message) => {
     const manifest = changed('text.runtime', 'onnx');
     (manifest.text as Json)[name] = value;

@@ -19,9 +19,12 @@ const row = (name: string, i: number) =>
 
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);
 
-/** @param input of an OpenAI request */
-export async function embed(server: Server, input: unknown): Promise<Float32Array[]> {
-  const { status, body } = await server.post('/v1/embeddings', { input, encoding_format: 'base64' });
+/**
+ * @param input of an OpenAI request
+ * @param model the default if it is not given
+ */
+export async function embed(server: Server, input: unknown, model?: string): Promise<Float32Array[]> {
+  const { status, body } = await server.post('/v1/embeddings', { input, model, encoding_format: 'base64' });
   expect(status).toBe(200);
   return body.data.map(({ embedding }: { embedding: string }) => {
     const bytes = Uint8Array.from(Buffer.from(embedding, 'base64'));

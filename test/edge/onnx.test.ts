@@ -1,6 +1,7 @@
 /** The same Worker where a model runs on onnxruntime-web. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { maxDifference } from '../golden.ts';
+import { cosines } from '../../src/clip/embedding.ts';
+import { goldenJson, goldenTensors, maxDifference } from '../golden.ts';
 import { describeGoldenAnswers, embed } from './golden-answers.ts';
 import { base64, type Server, sample, startServer } from './server.ts';
 
@@ -33,6 +34,40 @@ describe('a model on onnxruntime-web', () => {
     const [first, ...others] = await Promise.all(Array.from({ length: 6 }, ask));
     expect(first.status).toBe(200);
     for (const { body } of others) expect(body).toEqual(first.body);
+  });
+});
+
+describe('a small model of each family, against its library in float32', () => {
+  const { images, texts, models } = goldenJson<{ images: string[]; texts: string[]; models: string[] }>('onnx');
+  const { tensors } = goldenTensors('onnx');
+  const leastCosine = (model: string) => ({ 'siglip-float16': 0.9999, 'siglip-float32': 0.99999 })[model] ?? 0.998;
+
+  /** Each item is nearest to its own golden embedding: a cosine near 1 says nothing of a model to which all look alike. */
+  async function expectGolden(model: string, kind: 'images' | 'texts', items: { item: unknown; row: number }[]) {
+    const golden = tensors.get(`${model}/${kind}`)!.data as Float32Array;
+    const embeddings = await embed(
+      server,
+      items.map(({ item }) => item),
+      model,
+    );
+    for (const [i, { row }] of items.entries()) {
+      const all = cosines(embeddings[i], golden);
+      expect(all[row]).toBeGreaterThan(leastCosine(model));
+      expect(all.filter((cosine) => cosine > leastCosine(model))).toHaveLength(1);
+    }
+  }
+
+  it.each(models)('%s: images', async (model) => {
+    // our decoder makes large JPEGs smaller as it reads them
+    const exact = images.map((name, row) => ({ name, row })).filter(({ name }) => name.endsWith('.png'));
+    const items = exact.map(({ name, row }) => ({ item: { image: base64(sample(name)) }, row }));
+    await expectGolden(model, 'images', items);
+  });
+
+  it.each(models.filter((model) => tensors.has(`${model}/texts`)))('%s: texts, filled up', async (model) => {
+    // the route takes no empty text
+    const items = texts.map((item, row) => ({ item, row })).filter(({ item }) => item !== '');
+    await expectGolden(model, 'texts', items);
   });
 });
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-from transformers import CLIPModel
 
 from .clip_tokenizer import LOWER, ClipTokenizer
 from .edge_tokenizer import read_edge_tokenizer
@@ -18,9 +16,11 @@ from .engine.file import read_engine_tensors, write_engine_file
 from .engine.linear import pack_linears
 from .engine.reference import EngineEncoder
 from .engine.weights import Tensors, Tower
-from .errors import ExportError
+from .graph_rewriting import fold_graph
 from .graphs import write_image_graph, write_text_graph
+from .halve import halve_graph
 from .manifest import BundleError, read_parts
+from .precision import Precision
 from .progress import Track, silent, under
 from .quantise import quantise_graph
 from .sources.source import Source
@@ -48,24 +48,34 @@ class Encoders(Protocol):
 
 @dataclass(frozen=True)
 class FloatGraphs:
-    """For onnxruntime. The float32 graphs that the bundle's are quantised from; kept to tell export errors from
-    quantisation errors."""
+    """For onnxruntime. The float32 graphs that the bundle's are made from; kept to tell export errors from those of
+    less precision."""
 
     image: Path
     text: Path | None
+    padding: dict[str, int | None] = field(default_factory=dict)
+    """the manifest's `padTo` and `padId` of texts"""
+    precision: Precision = Precision.INT8
     keep_image: tuple[str, ...] = ()
     keep_text: tuple[str, ...] = ()
-    """names of weights that stay float in the bundle"""
+    """names of weights that stay float in an int8 bundle"""
 
     def write(self, folder: Path, track: Track = silent) -> dict[str, EncoderFile]:
         files = {}
         towers = [("image", self.image, self.keep_image, {})]
         if self.text:
-            towers.append(("text", self.text, self.keep_text, {"pooling": "first-eot", "padTo": None}))
-        for name, graph, keep_float, facts in track(towers, "int8 graphs"):
-            files[name] = EncoderFile(folder / f"{name}.onnx", {"runtime": ONNX, **facts})
-            quantise_graph(graph, files[name].path, keep_float)
+            towers.append(("text", self.text, self.keep_text, {"pooling": "graph", **self.padding}))
+        for name, graph, keep_float, facts in track(towers, f"{self.precision} graphs"):
+            facts = {"runtime": ONNX, "precision": self.precision.value, **facts}
+            files[name] = EncoderFile(folder / f"{name}.onnx", facts)
+            if self.precision == Precision.INT8:
+                quantise_graph(graph, files[name].path, keep_float)
+            else:
+                FLOATS[self.precision](graph, files[name].path)
         return files
+
+
+FLOATS = {Precision.FLOAT16: halve_graph, Precision.FLOAT32: fold_graph}
 
 
 Pack = Callable[[str, Tower, Track], tuple[Tensors, list[str]]]
@@ -102,21 +112,14 @@ class EngineEncoders:
         return files
 
 
-def has_graphs(source: Source) -> bool:
-    """Whether ONNX graphs can be made of a checkpoint: of Hugging Face's CLIPModel only."""
-    return isinstance(source.model, CLIPModel)
-
-
-def write_float_graphs(source: Source, folder: Path) -> FloatGraphs:
-    """The encoders in float32, as `image.onnx` and `text.onnx` in `folder`."""
-    if not has_graphs(source):
-        kind = type(source.model).__name__
-        raise ExportError(f"--runtime onnx is for Hugging Face's CLIPModel, {source.name} is a {kind} of {source.kind}")
-    graphs = FloatGraphs(folder / "image.onnx", folder / "text.onnx" if source.text else None)
-    write_image_graph(source.model, graphs.image)
-    if graphs.text:
-        write_text_graph(source.model, graphs.text)
-    return graphs
+def write_float_graphs(source: Source, folder: Path, precision: Precision = Precision.INT8) -> FloatGraphs:
+    """The encoders in float32, as `image.onnx` and `text.onnx` in `folder`, for a bundle of this precision."""
+    image, text = folder / "image.onnx", folder / "text.onnx"
+    write_image_graph(source, image)
+    if not source.text:
+        return FloatGraphs(image, None, precision=precision)
+    write_text_graph(source, text)
+    return FloatGraphs(image, text, source.text.padding(), precision)
 
 
 def bundle_image_encoder(folder: Path, manifest: dict[str, Any], track: Track = silent) -> EncodeImages:
@@ -136,7 +139,7 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
         raise BundleError(f"{manifest['id']} has no text encoder: it was exported with --image-only")
     content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(folder, text)
     if text["runtime"] == ONNX:
-        return graph_text_encoder(content, tokenizer, track)
+        return graph_text_encoder(content, tokenizer, track, text)
     encoder = EngineEncoder(read_engine_tensors(content), text["architecture"])
     embed = partial(encoder.embed_texts, end_of_text=tokenizer.end_of_text, pad_id=text.get("padId"))
     return text_encoder(embed, tokenizer, track, "texts, engine weights")

@@ -16,7 +16,7 @@ import torch
 
 from .bundle_encoders import ONNX
 from .edge import EdgeEmbeddings
-from .encoders import open_session
+from .encoders import filled_up, open_session
 from .engine.architecture import ArchitectureError
 from .manifest import read_parts
 from .measurements import EDGE
@@ -40,7 +40,8 @@ def measure_times(
     taken = {name: {"float": time} for name, time in float_milliseconds(subject.source, pixels, ids).items()}
     onnx = {name: manifest[name]["files"] for name in taken if manifest[name]["runtime"] == ONNX}
     graphs = {name: read_parts(subject.folder, files) for name, files in onnx.items()}
-    for name, milliseconds in graph_milliseconds(graphs, pixels, ids).items():
+    fed = [filled_up(row, manifest["text"]) for row in ids] if "text" in graphs else ids
+    for name, milliseconds in graph_milliseconds(graphs, pixels, fed).items():
         taken[name]["int8"] = milliseconds
     for name, edge in (("image", images_at_edge), ("text", texts.edge)):
         if edge and "encode" in edge.milliseconds:
@@ -80,7 +81,7 @@ def float_milliseconds(source: Source, pixels: np.ndarray, token_ids: Sequence[l
 def graph_milliseconds(
     graphs: dict[str, bytes], pixels: np.ndarray, token_ids: Sequence[list[int]]
 ) -> dict[str, float]:
-    """Of a bundle's graphs in onnxruntime's native build, {image, text}."""
+    """Of a bundle's graphs in onnxruntime's native build, {image, text}; token ids as the graph takes them."""
     feeds = {
         "image": [{"pixel_values": row[None]} for row in _few(pixels)],
         "text": [{"input_ids": np.array([row], np.int32)} for row in _few(token_ids)],

@@ -5,9 +5,9 @@ The engine's own arithmetic is in engine/reference.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -28,6 +28,8 @@ Embed = Callable[[torch.Tensor], torch.Tensor]
 T = TypeVar("T")
 
 BATCH = 64
+
+UNPADDED = {"padTo": None}
 
 
 def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
@@ -93,17 +95,27 @@ def graph_image_encoder(graph: Path | bytes, track: Track = silent) -> EncodeIma
     return encode_images
 
 
-def graph_text_encoder(graph: Path | bytes, tokenizer: Tokenizer, track: Track = silent) -> EncodeTexts:
-    """An ONNX text encoder, each text at its own length and in batch 1, as the edge runs it."""
+def graph_text_encoder(
+    graph: Path | bytes, tokenizer: Tokenizer, track: Track = silent, padding: Mapping[str, Any] = UNPADDED
+) -> EncodeTexts:
+    """An ONNX text encoder, in batch 1, as the edge runs it. `padding`: the manifest's `padTo` and `padId`; without
+    them each text is at its own length."""
     session = open_session(graph)
 
     def encode_texts(texts: Sequence[str]) -> np.ndarray:
         embeddings = []
         for ids in track(tokenizer.encode(texts), "texts, graph"):
-            embeddings.append(session.run(None, {"input_ids": np.array([ids], np.int32)})[0])  # [1, length]
+            inputs = np.array([filled_up(ids, padding)], np.int32)  # [1, length]
+            embeddings.append(session.run(None, {"input_ids": inputs})[0])
         return np.concatenate(embeddings)
 
     return encode_texts
+
+
+def filled_up(ids: list[int], padding: Mapping[str, Any]) -> list[int]:
+    """Token ids as an encoder with the manifest's `padTo` and `padId` takes them."""
+    missing = (padding["padTo"] or len(ids)) - len(ids)
+    return [*ids, *[padding.get("padId")] * missing]
 
 
 def open_session(graph: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:

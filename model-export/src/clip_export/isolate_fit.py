@@ -8,7 +8,8 @@ random_vit.py) it was
     int8 graphs, MiB    9.7 (tiny-64)    9.7 + 15.5    91.0 (ViT-B/32)    84.7 (ViT-B/16)
     heap, MiB          33.3             53.4          207.4              194.3
 
-and 51.6 MiB with a text encoder of 15.3 alone: 10 MiB and 3 times the graphs is never less.
+and 51.6 MiB with a text encoder of 15.3 alone: 10 MiB and 3 times the graphs is never less. Of float16 graphs it holds
+the weights in float32, too: 111 MiB for 21.8 (MobileCLIP2-S0) and 354 for 73.1 (RN50), for which it is 5 times.
 
 The Worker loads an encoder when it is first needed, and the text encoder only if there is room for the image encoder
 beside it. So a bundle whose encoders fit one by one is of use, with label sets that were embedded elsewhere.
@@ -26,6 +27,7 @@ from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
 from .edge_tokenizer import HEAP_BYTES
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
 from .errors import ExportError
+from .precision import Precision
 from .sources.source import Source
 
 MEBI = 1024 * 1024
@@ -33,8 +35,10 @@ ISOLATE_BYTES = 112 * MEBI
 """of an isolate's 128 MiB, for encoders"""
 ONNX_BYTES = 10 * MEBI
 """onnxruntime-web's own"""
-ONNX_COPIES = 3
+ONNX_COPIES = {Precision.INT8: 3, Precision.FLOAT16: 5, Precision.FLOAT32: 3}
 """of a graph, in its heap"""
+SHARES = {Precision.INT8: 4, Precision.FLOAT16: 2, Precision.FLOAT32: 1}
+"""how often a graph's file fits into the float32 one's, at most"""
 
 
 class FitError(ExportError):
@@ -56,13 +60,15 @@ class Fit:
         return sum(self.encoders.values()) - shared
 
 
-def check_source(checkpoint: Source, runtime: str, files: Mapping[str, int]) -> None:
+def check_source(
+    checkpoint: Source, runtime: str, files: Mapping[str, int], precision: Precision = Precision.INT8
+) -> None:
     """Before the long work: raises FitError for a checkpoint whose encoders cannot fit.
 
     `files`: about how many bytes each encoder's file will have, of `expected_files`.
     """
     if runtime == ONNX:
-        encoders = {name: onnx_bytes(size) for name, size in files.items()}
+        encoders = {name: onnx_bytes(size, precision) for name, size in files.items()}
     else:
         encoders = {name: memory_bytes(sizes, files[name]) for name, sizes in engine_sizes(checkpoint).items()}
     if checkpoint.text:
@@ -73,12 +79,12 @@ def check_source(checkpoint: Source, runtime: str, files: Mapping[str, int]) -> 
 def expected_files(checkpoint: Source, graphs: FloatGraphs | None) -> dict[str, int]:
     """About how many bytes the files of "image" and "text" will have.
 
-    Of onnxruntime's (`graphs`) a quarter of the float graph, the least that int8 leaves; of the engine's what its
-    architecture needs.
+    Of onnxruntime's (`graphs`) the share of the float graph that its precision leaves at least; of the engine's what
+    its architecture needs.
     """
     if graphs:
         paths = {"image": graphs.image, **({"text": graphs.text} if graphs.text else {})}
-        return {name: path.stat().st_size // 4 for name, path in paths.items()}
+        return {name: path.stat().st_size // SHARES[graphs.precision] for name, path in paths.items()}
     return {name: file_bytes(sizes) for name, sizes in engine_sizes(checkpoint).items()}
 
 
@@ -103,7 +109,7 @@ def encoder_bytes(manifest: dict[str, Any], name: str) -> int:
     size = sum(entry["bytes"] for entry in tower["files"])
     beside = tokenizer_bytes(tower["tokenizer"]) if name == "text" else 0
     if tower["runtime"] == ONNX:
-        return onnx_bytes(size) + beside
+        return onnx_bytes(size, Precision(tower.get("precision", Precision.INT8))) + beside
     more = {"image_size": tower["size"]} if name == "image" else {"context_length": tower["contextLength"]}
     return memory_bytes(EncoderSizes(tower["architecture"], manifest["embeddingDim"], **more), size) + beside
 
@@ -115,9 +121,9 @@ def tokenizer_bytes(tokenizer: dict[str, Any]) -> int:
     return HEAP_BYTES[tokenizer["model"]] * tokenizer["files"][0]["bytes"]
 
 
-def onnx_bytes(graph: int) -> int:
+def onnx_bytes(graph: int, precision: Precision = Precision.INT8) -> int:
     """Of one graph of so many bytes."""
-    return ONNX_BYTES + ONNX_COPIES * graph
+    return ONNX_BYTES + ONNX_COPIES[precision] * graph
 
 
 def engine_sizes(checkpoint: Source) -> dict[str, EncoderSizes]:

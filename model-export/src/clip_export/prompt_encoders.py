@@ -19,7 +19,7 @@ from torch import nn
 
 from .bundle_encoders import ONNX, bundle_tokenizer
 from .devices import lent_to
-from .encoders import open_session
+from .encoders import filled_up, open_session
 from .engine.file import read_engine_tensors
 from .engine.text_encoder import TextEncoder
 from .errors import ExportError
@@ -72,7 +72,8 @@ def bundle_prompt_encoder(folder: Path, manifest: dict[str, Any], device: torch.
         session = open_session(content)
 
         def run(ids: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(session.run(None, {"input_ids": ids.int().numpy()})[0])
+            rows = np.array([filled_up(row, text) for row in ids.tolist()], np.int32)
+            return torch.from_numpy(session.run(None, {"input_ids": rows})[0])
 
         return PromptEncoder(tokens, run, dim, batch=1)  # a dynamically quantised graph answers differently in company
     encoder = TextEncoder(read_engine_tensors(content), text["architecture"], device)

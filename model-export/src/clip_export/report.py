@@ -10,7 +10,14 @@ from .accuracy import Accuracy
 from .engine.calibration import Calibrated, Goal
 from .tolerance import Tolerance
 
-STAGES = {"floatGraph": "float graph", "int8": "int8 graph", "engineWeights": "engine weights", "edge": "at the edge"}
+STAGES = {
+    "floatGraph": "float graph",
+    "int8": "int8 graph",
+    "float16": "float16 graph",
+    "float32": "float32 graph",
+    "engineWeights": "engine weights",
+    "edge": "at the edge",
+}
 """`quality.parity`'s names, for people"""
 VARIANTS = {"float": "float", "int8": "int8", "edge": "at the edge"}
 """`quality.accuracy`'s"""

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from .bundle_encoders import ENGINE, ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
+from .bundle_encoders import ONNX, FloatGraphs, bundle_image_encoder, bundle_text_encoder
 from .edge import EdgeCode, EdgeEmbeddings, edge_images, edge_texts
 from .encoders import EncodeTexts, float_image_encoder, float_text_encoder, graph_image_encoder, graph_text_encoder
 from .measurements import EDGE, Compared
 from .photo_list import PhotoList
+from .precision import Precision
 from .progress import Track, silent
 from .sources.source import Source
 
 FLOAT_GRAPH = "floatGraph"
-BUNDLE_STAGE = {ONNX: "int8", ENGINE: "engineWeights"}
-"""what a bundle's own encoders are called in `quality.parity`, by their runtime"""
+ENGINE_WEIGHTS = "engineWeights"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Subject:
     track: Track = silent
 
     def bundle_stage(self, encoder: str) -> str:
-        return BUNDLE_STAGE[self.manifest[encoder]["runtime"]]
+        """What a bundle's own encoder is called in `quality.parity`: by its precision, or that the engine runs it."""
+        facts = self.manifest[encoder]
+        return facts.get("precision", Precision.INT8.value) if facts["runtime"] == ONNX else ENGINE_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def compare_texts(subject: Subject, texts: Sequence[str]) -> ComparedTexts:
     source, track = subject.source, subject.track
     stages: dict[str, EncodeTexts] = {}
     if subject.graphs:
-        stages[FLOAT_GRAPH] = graph_text_encoder(subject.graphs.text, source.text.tokenizer, track)
+        stages[FLOAT_GRAPH] = graph_text_encoder(
+            subject.graphs.text, source.text.tokenizer, track, subject.graphs.padding
+        )
     stages[subject.bundle_stage("text")] = bundle_text_encoder(subject.folder, subject.manifest, track)
     reference = float_text_encoder(source, track)(texts)
     compared = {stage: cosines(reference, encode_texts(texts)) for stage, encode_texts in stages.items()}

@@ -11,6 +11,10 @@ class Tolerance:
     """Beyond these a bundle is refused. Cosines are to PyTorch's embeddings; `top1_loss` is a share of the photos."""
 
     float_cosine: float = 0.9999
+    """of the graph that PyTorch writes"""
+    float32_cosine: float = 0.9999
+    """of the bundle's, where it has the same weights"""
+    float16_cosine: float = 0.999
     int8_cosine: float = 0.995
     """of an onnxruntime graph, whose activations have 8 bits"""
     engine_cosine: float = 0.999
@@ -22,7 +26,13 @@ class Tolerance:
 
     def cosines(self, stages: Collection[str]) -> dict[str, float]:
         """The least worst cosine of each stage that was measured, as `quality.parity` names them."""
-        limits = {"floatGraph": self.float_cosine, "int8": self.int8_cosine, "engineWeights": self.engine_cosine}
+        limits = {
+            "floatGraph": self.float_cosine,
+            "float32": self.float32_cosine,
+            "float16": self.float16_cosine,
+            "int8": self.int8_cosine,
+            "engineWeights": self.engine_cosine,
+        }
         measured = {stage: limit for stage, limit in limits.items() if stage in stages}
         if "edge" in stages and measured:
             measured["edge"] = list(measured.values())[-1]  # what runs there are the bundle's own encoders

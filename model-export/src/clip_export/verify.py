@@ -1,6 +1,6 @@
 """Compares a bundle with the checkpoint it came from: PyTorch, then each stage on the way to the edge.
 
-For onnxruntime the stages are the float graph and the int8 graph, so an export error shows apart from a quantisation
+For onnxruntime the stages are the float graph and the bundle's, so an export error shows apart from a quantisation
 error; for the engine its weights, by the engine's arithmetic in PyTorch; and last, for both, the edge's own code in
 Node, from the pictures' files and the texts themselves. Measures cosines (mean and worst), whether the edge's token ids
 are the reference's and, on labelled photos, zero-shot accuracy; fails beyond a tolerance.

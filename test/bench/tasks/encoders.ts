@@ -17,7 +17,7 @@ export async function loadTextEncoder({ manifestOf, openFile }: Context, id: str
   const { embeddingDim, text } = await manifestOf(id);
   if (!text) throw new Error(`${id} has no text encoder`);
   if (text.runtime === 'engine') return createEngineTextEncoder(openFile, { id, embeddingDim, text });
-  return createOnnxTextEncoder(await readBundleFile(openFile, id, text.files), { embeddingDim });
+  return createOnnxTextEncoder(await readBundleFile(openFile, id, text.files), { ...text, embeddingDim });
 }
 
 /** Noise, as far spread as pixels are after normalisation. */

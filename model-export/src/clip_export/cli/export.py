@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ExportError
+from ..precision import Precision
 from ..tolerance import Tolerance
 from .app import app, console, failing_clearly
 from .options import (
@@ -70,6 +71,9 @@ def export(
             "Without it the engine, and onnxruntime-web for what the engine cannot run."
         ),
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="onnx: of the weights. The engine's are int8, its activations 14 to 16 bits.")
+    ] = Precision.INT8,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +87,7 @@ def export(
         float | None,
         typer.Option(min=0.9, max=0.99999, help="The mean cosine to float that --calibrate keeps; without it 0.9999."),
     ] = None,
-    keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
+    keep_float: Annotated[int, typer.Option(min=0, help="onnx, int8: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
     device: Device = None,
@@ -128,7 +132,7 @@ def export(
             raise ExportError("--labels are embedded by the text encoder, which --image-only leaves out")
         goal = Goal() if parity is None else Goal(parity)
         checks = Checks(tolerance(min_cosine, max_top1_loss, goal.worst), edge, report)
-        options = ExportOptions(runtime, keep_float, checks, calibrate, goal, strict, allow_too_large, force)
+        options = ExportOptions(runtime, precision, keep_float, checks, calibrate, goal, strict, allow_too_large, force)
         called = source_name or None
         loaded = load_source(source, called, checkpoint=checkpoint, image_only=image_only, device=where)
         export_bundle(console, loaded, facts, out, photos, options)

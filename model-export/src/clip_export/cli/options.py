@@ -42,7 +42,8 @@ MinCosine = Annotated[
     float | None,
     typer.Option(
         help="Least cosine of the bundle's embeddings to PyTorch's; "
-        f"without it {Tolerance.int8_cosine} for onnx, {Tolerance.engine_cosine} for the engine."
+        f"without it {Tolerance.int8_cosine} for onnx ({Tolerance.float16_cosine} in float16, "
+        f"{Tolerance.float32_cosine} in float32), {Tolerance.engine_cosine} for the engine."
     ),
 ]
 MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
@@ -74,10 +75,11 @@ TEMPLATES = 'One template a line, with "{}" for the label.'
 
 
 def tolerance(min_cosine: float | None, max_top1_loss: float, goal: float = 1) -> Tolerance:
-    """The default limits, or `min_cosine` for the bundle's encoders of either runtime.
+    """The default limits, or `min_cosine` for the bundle's encoders, whatever they are.
 
     `goal`: the worst cosine that an engine bundle is calibrated for; by default no more is asked of it.
     """
     if min_cosine is None:
         return Tolerance(engine_cosine=min(Tolerance.engine_cosine, goal), top1_loss=max_top1_loss)
-    return Tolerance(int8_cosine=min_cosine, engine_cosine=min_cosine, top1_loss=max_top1_loss)
+    stages = ("float32_cosine", "float16_cosine", "int8_cosine", "engine_cosine")
+    return Tolerance(**dict.fromkeys(stages, min_cosine), top1_loss=max_top1_loss)

@@ -10,9 +10,12 @@ import numpy as np
 from open_clip import CLIP, CustomTextCLIP, set_model_preprocess_cfg
 from open_clip.push_to_hf_hub import save_config_for_hf
 from safetensors.torch import save_file
+from torch import nn
 
+from . import random_timm  # noqa: F401, makes its models known
 from .random_open_clip import CASES
 from .random_weights import fill
+from .settled_norms import settle_norms, soft_pictures
 
 WEIGHTS = "open_clip_model.safetensors"
 
@@ -44,6 +47,30 @@ SIGLIP: Config = {
     "init_logit_bias": -10,
 }
 """as SigLIP, but for CLIP's tokenizer"""
+RESNET: Config = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 2, 1], "width": 4, "head_width": 32},
+    "text_cfg": TEXT,
+}
+"""as OpenAI's RN50"""
+MOBILE: Config = {
+    "embed_dim": 24,
+    "vision_cfg": {"timm_model_name": "golden_fastvit", "timm_pool": "avg", "timm_proj": None, "image_size": 64},
+    "text_cfg": {**TEXT, "context_length": 16, "no_causal_mask": True},
+    "custom_text": True,
+}
+"""as MobileCLIP-S1: a convolutional image encoder, texts that see all of their padding"""
+CONVNEXT: Config = {
+    "embed_dim": 24,
+    "vision_cfg": {"timm_model_name": "golden_convnext", "timm_pool": "", "timm_proj": "mlp", "image_size": 64},
+    "text_cfg": TEXT,
+}
+"""as LAION's convnext_large_d"""
+TIMM_RESNET: Config = {
+    "embed_dim": 24,
+    "vision_cfg": {"timm_model_name": "golden_resnet", "timm_pool": "avg", "timm_proj": "linear", "image_size": 64},
+    "text_cfg": TEXT,
+}
 
 PREPARED: Config = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
 SQUASHED: Config = {
@@ -58,7 +85,11 @@ def random_model(config: Config) -> CLIP | CustomTextCLIP:
     """The same weights every time."""
     options = copy.deepcopy(config)
     make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
-    return fill(make(**options).eval(), np.random.default_rng(0))
+    random = np.random.default_rng(0)
+    model = fill(make(**options).eval(), random)
+    if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        settle_norms(model, model.encode_image, soft_pictures(config["vision_cfg"]["image_size"], random))
+    return model
 
 
 def save_open_clip(folder: Path, config: Config = PLAIN, preprocess: Config = PREPARED) -> Path:

@@ -12,13 +12,14 @@ from safetensors.numpy import save_file
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from ..engine.file import write_engine_file
-from . import siglip_bundle
+from . import onnx_bundles, siglip_bundle
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine
 from .engine_memory import golden_memory
 from .hf_tokens import write_hf_tokens
 from .jpeg_images import jpeg_images
+from .onnx_bundles import write_onnx_bundles
 from .open_clip_bundle import ID, TEXTS, write_open_clip_bundle
 from .photos import cc0_photos
 from .pixels import golden_pixels, golden_resizes
@@ -98,6 +99,13 @@ def write_bundles(samples: Path, out: Path) -> None:
     write_json(out / "siglip.json", {"images": names, "texts": siglip_bundle.TEXTS})
 
 
+def write_graphs(samples: Path, fixtures: Path, out: Path) -> None:
+    photos = sample_photos(samples)
+    save_file(write_onnx_bundles(photos, fixtures / "onnx" / "models"), out / "onnx.safetensors")
+    names = {"images": [photo.name for photo in photos], "texts": siglip_bundle.TEXTS}
+    write_json(out / "onnx.json", {**names, "models": list(onnx_bundles.MODELS)})
+
+
 def sample_photos(samples: Path) -> list[Path]:
     return sorted(path for path in samples.iterdir() if path.suffix in PHOTOS)
 
@@ -117,6 +125,7 @@ def write_golden(model_dir: Path, out: Path, samples: Path, fixtures: Path, prog
         "embeddings": lambda: write_embeddings(model_dir, samples, out),
         "engine": lambda: write_engine(out),
         "bundles": lambda: write_bundles(samples, out),
+        "graphs": lambda: write_graphs(samples, fixtures, out),
         "other tokens": lambda: write_json(out / "hf-tokens.json", write_hf_tokens(out)),
     }
     task = progress.add_task("golden files", total=len(steps)) if progress else None

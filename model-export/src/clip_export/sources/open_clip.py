@@ -14,6 +14,7 @@ from typing import Any
 
 from open_clip import CLIP, CustomTextCLIP, create_model
 from open_clip.factory import load_state_dict
+from timm.models import reparameterize_model
 
 from ..engine import open_clip as engine_open_clip
 from ..engine.open_clip import OpenClip
@@ -57,7 +58,8 @@ def load_open_clip(
 
 
 def create(name: str, found: Checkpoint, weights: Path) -> OpenClip:
-    """The model with its weights, in float32. Raises SourceError."""
+    """The model with its weights, in float32; branches that are for training only (MobileCLIP's) are merged, which
+    timm offers. Raises SourceError."""
     options = {}
     if found.settings is not None:
         options = {
@@ -73,7 +75,7 @@ def create(name: str, found: Checkpoint, weights: Path) -> OpenClip:
     if not isinstance(model, CLIP | CustomTextCLIP):
         raise SourceError(f"{name}: open_clip's {type(model).__name__} is not supported, CLIP and CustomTextCLIP are")
     check_positions(name, model, weights)
-    return model.eval()
+    return reparameterize_model(model.eval(), inplace=True)
 
 
 def check_positions(name: str, model: OpenClip, weights: Path) -> None:

@@ -1,0 +1,16 @@
+"""How exactly a bundle's ONNX graphs hold their weights."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Precision(StrEnum):
+    """The manifest's `precision`, and what its encoders are called in `quality.parity`."""
+
+    INT8 = "int8"
+    """weights of 8 bits, products of integers where they are large"""
+    FLOAT16 = "float16"
+    """matrices of 16 bits in the file; arithmetic, and weights in the edge's memory, in 32"""
+    FLOAT32 = "float32"
+    """the graph as PyTorch writes it, constants folded"""
