@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from edge_worker import Worker, start_worker
 from transformers import CLIPConfig, CLIPModel
 
 from clip_export.bundle import BundleFacts, LabelTexts, write_bundle
@@ -60,3 +62,9 @@ def bundle(source: Source, graphs: FloatGraphs, facts: BundleFacts, tmp_path: Pa
     folder.mkdir()
     write_bundle(folder, source, graphs, facts)
     return folder
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[Worker]:
+    """The real one, in workerd; without the project's npm packages what needs it is skipped."""
+    yield from start_worker()

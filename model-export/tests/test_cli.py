@@ -18,11 +18,13 @@ from clip_export.cli import app
 from clip_export.label_set import read_label_set
 from clip_export.manifest import read_manifest
 
-COMMANDS = ["export", "verify", "labels", "compare-templates", "golden"]
+COMMANDS = ["export", "verify", "labels", "push", "publish", "compare-templates", "train", "golden"]
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    """Without the edge's stage, which takes seconds: that is test_cli_edge.py's."""
+    edge = ["--no-edge"] if arguments[0] in ("export", "verify") and "--help" not in arguments else []
+    return CliRunner().invoke(app, [str(argument) for argument in [*arguments, *edge]], env={"COLUMNS": "200"})
 
 
 @pytest.fixture
@@ -311,10 +313,22 @@ def test_calibration_names_what_is_no_picture(
 ) -> None:
     spoilt, out = pictures / "17.png", tmp_path / "models/x"
     spoilt.write_bytes(spoil(spoilt.read_bytes()))
-    result = run("export", checkpoint, "--id", "x", "--out", out, "--calibrate", pictures)
+    result = run("export", checkpoint, "--id", "x", "--out", out, "--calibrate", pictures, "--strict")
     assert result.exit_code == 1
     assert f"failed: {spoilt}: cannot be read as a picture: " in result.output
     assert not out.exists()
+
+
+def test_calibration_leaves_out_what_is_no_picture(checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "17.png").write_bytes(b"my pictures")
+    result = run("export", checkpoint, "--id", "x", "--out", tmp_path / "x", "--calibrate", pictures)
+    assert result.exit_code == 0, result.output
+    assert "calibration: 1 of 40 photos left out: 17.png (cannot identify image file" in result.output
+    for number in range(9):
+        (pictures / f"{number:02}.png").write_bytes(b"")
+    few = run("export", checkpoint, "--id", "x", "--out", tmp_path / "y", "--calibrate", pictures)
+    assert few.exit_code == 1
+    assert "30 pictures, at least 32 are needed" in few.output
 
 
 @pytest.mark.parametrize(

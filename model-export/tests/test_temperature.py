@@ -27,9 +27,9 @@ def minimise(loss: Callable[[], torch.Tensor], parameters: torch.Tensor) -> None
 
 
 def sampled(temperature: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """20,000 photos of 10 labels whose true scores are softmax(logits / temperature)."""
+    """6,000 photos of 10 labels whose true scores are softmax(logits / temperature)."""
     random = np.random.default_rng(seed)
-    logits = random.normal(0, 4, (20000, 10))
+    logits = random.normal(0, 4, (6000, 10))
     noise = random.gumbel(size=logits.shape)
     return logits, (logits / temperature + noise).argmax(axis=1)
 
@@ -38,11 +38,11 @@ def sampled(temperature: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_temperature(temperature: float) -> None:
     logits, truth = sampled(temperature, seed=1)
     fitted = fit_temperature(logits, truth)
-    assert fitted == pytest.approx(temperature, rel=0.1)
+    assert fitted == pytest.approx(temperature, rel=0.15)
     logarithm = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     z, y = torch.from_numpy(logits), torch.from_numpy(truth)
     minimise(lambda: torch.nn.functional.cross_entropy(z * torch.exp(-logarithm), y), logarithm)
-    assert fitted == pytest.approx(float(torch.exp(logarithm)), rel=1e-6)
+    assert fitted == pytest.approx(torch.exp(logarithm).item(), rel=1e-6)
 
 
 def test_temperature_of_large_logits() -> None:
@@ -78,11 +78,11 @@ def test_what_no_temperature_fits(logits: np.ndarray, truth: np.ndarray, message
 @pytest.mark.parametrize(("scale", "bias"), [(1.0, 0.0), (0.4, -2.0), (6.0, 3.0), (-0.5, 1.0)])
 def test_platt(scale: float, bias: float) -> None:
     random = np.random.default_rng(3)
-    logits = random.normal(-8, 3, (4000, 5))  # a SigLIP's logits are far below 0
+    logits = random.normal(-8, 3, (1500, 5))  # a SigLIP's logits are far below 0
     score = 1 / (1 + np.exp(-(scale * (logits + 8) + bias)))
     positive = random.random(logits.shape) < score
     fitted = fit_platt(logits, positive)
-    assert fitted.scale == pytest.approx(scale, rel=0.1)
+    assert fitted.scale == pytest.approx(scale, rel=0.15)
     right, wrong = positive.sum(), (~positive).sum()
     targets = torch.from_numpy(np.where(positive, (right + 1) / (right + 2), 1 / (wrong + 2)))
     found = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # of the logits moved to 0, where LBFGS sees well

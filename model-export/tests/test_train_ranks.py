@@ -13,10 +13,14 @@ from torch import Tensor
 from train_linear import CPU, LinearClip, gradients, pairs, trained
 
 from clip_export.train import losses
+from clip_export.train.checkpoint import Progress, State, load_checkpoint, save_checkpoint
+from clip_export.train.errors import TrainError
 from clip_export.train.gather import average_gradients, gather
 from clip_export.train.losses import LOSSES
+from clip_export.train.optimiser import make_optimiser
+from clip_export.train.pairs import Position
 from clip_export.train.ranks import Ranks, joined
-from clip_export.train.step import StepSettings, backward
+from clip_export.train.step import StepSettings, backward, make_scaler
 
 COUNT, STEPS = 6, 5
 """pairs of each process"""
@@ -45,7 +49,27 @@ def in_one_of_two(rank: int, port: int, folder: str) -> None:
         shared = torch.full((2,), float(rank + 5))
         ranks.share([shared])
         found["shared"] = shared
+        found["resumed"] = saved_and_loaded(Path(folder) / "checkpoints", ranks)
     torch.save(found, Path(folder) / f"{rank}.pt")
+
+
+def saved_and_loaded(folder: Path, ranks: Ranks) -> dict:
+    """This process's position and next random number, as they were saved and as they come back."""
+    torch.manual_seed(ranks.rank)
+    model = LinearClip(seed=ranks.rank)
+    torch.manual_seed(ranks.rank)
+    state = State(model, make_optimiser(model, 0.2), make_scaler(CPU, "float32"), None, CPU)
+    path = save_checkpoint(folder, state, Progress(3, Position(0, 10 + ranks.rank), ranks.rank), ranks, keep=2)
+    expected = torch.rand(1)
+    progress = load_checkpoint(path, state, ranks)
+    with pytest.raises(TrainError, match="is of 2 processes, now there are 1"):
+        load_checkpoint(path, state, Ranks())
+    return {
+        "drawn": progress.position.drawn,
+        "random": torch.rand(1),
+        "expected": expected,
+        "weight": model.text[1].weight.detach(),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +79,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(in_one_of_two, (port, str(folder)), nprocs=2)
+    server = multiprocessing.get_context("forkserver")  # imports once what both need; a plain fork may come to harm
+    server.set_forkserver_preload(["torch", "torch._dynamo", "clip_export.train.step", "clip_export.train.checkpoint"])
+    multiprocessing.start_processes(in_one_of_two, (port, str(folder)), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -92,6 +118,15 @@ def test_what_processes_exchange(found: list[dict]) -> None:
         assert of["gathered"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
         assert of["collected"] == [{"rank": 0}, {"rank": 1}]
         assert of["shared"].tolist() == [5.0, 5.0]
+
+
+def test_a_checkpoint_has_what_each_process_needs(found: list[dict]) -> None:
+    resumed = [of["resumed"] for of in found]
+    assert [of["drawn"] for of in resumed] == [10, 11]
+    for of in resumed:
+        assert torch.equal(of["random"], of["expected"])
+        assert torch.equal(of["weight"], LinearClip(seed=0).text[1].weight)  # the first's
+    assert not torch.equal(resumed[0]["random"], resumed[1]["random"])
 
 
 def all_close(ours: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 1e-6) -> None:

@@ -13,10 +13,11 @@ from clip_export.accuracy import zero_shot_accuracy
 from clip_export.bundle_encoders import FloatGraphs
 from clip_export.errors import ExportError
 from clip_export.manifest import read_manifest
-from clip_export.photo_list import PhotoList, PhotoListError, load_pixels, read_photo_list
+from clip_export.photo_list import PhotoList, read_photo_list
 from clip_export.sources.source import Source
+from clip_export.stages import Subject
 from clip_export.tolerance import Tolerance
-from clip_export.verify import ToleranceError, check_quality, measure_quality
+from clip_export.verify import ToleranceError, check_quality, measure_bundle
 
 PARITY = {
     "count": 1,
@@ -89,20 +90,8 @@ def photos(tmp_path: Path) -> PhotoList:
     return read_photo_list(tmp_path / "six.tsv", folder)
 
 
-def test_photo_list(photos: PhotoList, bundle: Path, tmp_path: Path) -> None:
-    assert photos.name == "six"
-    assert photos.labels == ["cat", "dog", "horse"] * 2
-    assert load_pixels(photos, read_manifest(bundle)["image"]).shape == (6, 3, 32, 32)
-    (tmp_path / "bad.tsv").write_text("a.png\tcat\nb.png dog\n")
-    with pytest.raises(PhotoListError, match="line 2"):
-        read_photo_list(tmp_path / "bad.tsv", tmp_path)
-    (tmp_path / "empty.tsv").write_text("\n")
-    with pytest.raises(PhotoListError, match="no photos"):
-        read_photo_list(tmp_path / "empty.tsv", tmp_path)
-
-
 def test_quality_of_a_good_bundle(source: Source, graphs: FloatGraphs, bundle: Path, photos: PhotoList) -> None:
-    quality = measure_quality(bundle, read_manifest(bundle), source, graphs, [photos])
+    quality = measure_bundle(Subject(bundle, read_manifest(bundle), source, graphs), [photos]).quality()
     check_quality(quality, Tolerance(top1_loss=1))
     assert quality["parity"]["image"]["count"] == 6
     assert quality["parity"]["image"]["on"] == "photos"
@@ -112,7 +101,7 @@ def test_quality_of_a_good_bundle(source: Source, graphs: FloatGraphs, bundle: P
 
 
 def test_without_photos_noise_is_compared(source: Source, graphs: FloatGraphs, bundle: Path) -> None:
-    quality = measure_quality(bundle, read_manifest(bundle), source, graphs)
+    quality = measure_bundle(Subject(bundle, read_manifest(bundle), source, graphs)).quality()
     assert quality["parity"]["image"]["on"] == "noise"
     assert quality["accuracy"] == []
     check_quality(quality, Tolerance())
@@ -121,4 +110,4 @@ def test_without_photos_noise_is_compared(source: Source, graphs: FloatGraphs, b
 def test_photos_of_no_built_in_set(source: Source, graphs: FloatGraphs, bundle: Path, photos: PhotoList) -> None:
     strangers = PhotoList("strangers", photos.files, ["zebra"] * 6)
     with pytest.raises(ExportError, match="strangers"):
-        measure_quality(bundle, read_manifest(bundle), source, graphs, [strangers])
+        measure_bundle(Subject(bundle, read_manifest(bundle), source, graphs), [strangers])

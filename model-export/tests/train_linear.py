@@ -17,7 +17,7 @@ PIXELS, WORDS, DIM = (3, 4, 4), 12, 8
 
 
 class LinearClip(nn.Module):
-    """Pixels [n, 3, 4, 4] and ids [n, length] -> unit rows [n, 8]; dropout and batch norm on the way if asked for."""
+    """Pixels [n, 3, 4, 4] and ids [n, length] -> unit rows [n, 8], with dropout and a batch norm if asked for."""
 
     def __init__(self, seed: int = 0, dropout: float = 0.0, norm: bool = False) -> None:
         super().__init__()

@@ -64,6 +64,8 @@ export interface ModelManifest {
   labelSets: readonly { name: string; file: BundleFile }[];
   /** what `clip-export verify` measured; passed on as it is */
   quality: Readonly<Record<string, unknown>>;
+  /** where clip-export made its files for: assets, in parts, or R2, whole */
+  storage: 'assets' | 'r2';
 }
 
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -90,6 +92,7 @@ export function parseModelManifest(json: unknown): ModelManifest {
       file: parseFile(set.get('file')),
     })),
     quality: root.optional('quality')?.record() ?? {},
+    storage: root.optional('storage')?.oneOf(['assets', 'r2']) ?? 'assets',
   };
 }
 

@@ -1,25 +1,36 @@
 /** The files of model bundles, from static assets and, where there is one, an R2 bucket. Every byte is checked. */
 import { ClipError } from '../clip/errors.ts';
-import type { BundleFile } from '../clip/model-manifest.ts';
+import type { BundleFile, ModelManifest } from '../clip/model-manifest.ts';
 import { sha256 } from './sha256.ts';
 
-/** @param path like "tiny-64/model.json" @returns null if there is no such file */
-export type OpenFile = (path: string) => Promise<ReadableStream<Uint8Array> | null>;
+/**
+ * @param path like "tiny-64/model.json"
+ * @param storage where it should lie: there it is looked for first
+ * @returns null if there is no such file
+ */
+export type OpenFile = (path: string, storage?: Storage) => Promise<ReadableStream<Uint8Array> | null>;
+
+type Storage = ModelManifest['storage'];
 
 /** What of a bucket is used: R2's, or an object literal in a test. */
 export interface Bucket {
   get(key: string): Promise<{ body: ReadableStream<Uint8Array> | null } | null>;
 }
 
-/** Looks in the assets first, under /models/, then in the bucket, under models/. */
+/** Looks in the assets, under /models/, and in the bucket, under models/; in the assets first if it is not said. */
 export function createOpenFile(assets: Pick<Fetcher, 'fetch'>, bucket?: Bucket): OpenFile {
-  return async (path) => {
-    // the host is not looked at
-    const response = await assets.fetch(`https://assets/models/${path}`);
-    if (response.status === 200) return response.body;
-    await response.body?.cancel();
-    return (await bucket?.get(`models/${path}`))?.body ?? null;
+  const places: Record<Storage, (path: string) => Promise<ReadableStream<Uint8Array> | null>> = {
+    async assets(path) {
+      // the host is not looked at
+      const response = await assets.fetch(`https://assets/models/${path}`);
+      if (response.status === 200) return response.body;
+      await response.body?.cancel();
+      return null;
+    },
+    r2: async (path) => (await bucket?.get(`models/${path}`))?.body ?? null,
   };
+  return async (path, storage = 'assets') =>
+    (await places[storage](path)) ?? places[storage === 'assets' ? 'r2' : 'assets'](path);
 }
 
 /** A file whose length and sha256 nobody has said. */
@@ -71,7 +82,7 @@ async function readPart(
 ): Promise<void> {
   const path = `${folder}/${part.path}`;
   const fail = (what: string): never => {
-    throw new ClipError('model_unavailable', `The model's file ${path} ${what}; deploy the bundle again.`);
+    throw new ClipError('model_unavailable', `The model's file ${path} ${what}; deploy or publish the bundle again.`);
   };
   const stream = (await openFile(path)) ?? fail('is missing');
   let length = 0;

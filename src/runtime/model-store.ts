@@ -45,11 +45,12 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
 
 async function loadModel(
   id: string,
-  { openFile, decodeImage, keepAlive }: ModelStoreOptions,
+  { openFile: openAny, decodeImage, keepAlive }: ModelStoreOptions,
   memory: SharedMemory,
 ): Promise<Model> {
-  const manifest = await readManifest(id, openFile);
-  const { image, text, embeddingDim } = manifest;
+  const manifest = await readManifest(id, openAny);
+  const { image, text, embeddingDim, storage } = manifest;
+  const openFile: OpenFile = (path) => openAny(path, storage);
   const loadImageEncoder = async () => {
     if (image.runtime === 'engine') return createEngineImageEncoder(openFile, { id, embeddingDim, image }, memory);
     const graph = await readBundleFile(openFile, id, image.files);
@@ -79,9 +80,13 @@ async function loadModel(
 async function readManifest(id: string, openFile: OpenFile): Promise<ModelManifest> {
   const path = `${id}/model.json`;
   const fail = (what: string, cause?: unknown): never => {
-    throw new ClipError('model_unavailable', `The manifest ${path} ${what}; export and deploy the bundle again.`, {
-      cause,
-    });
+    throw new ClipError(
+      'model_unavailable',
+      `The manifest ${path} ${what}; export and deploy (or publish) the bundle again.`,
+      {
+        cause,
+      },
+    );
   };
   const bytes = (await readFile(openFile, path)) ?? fail('is missing');
   try {

@@ -27,6 +27,12 @@ it('takes a model without a text encoder, without label sets and without measure
   expect(parseModelManifest(manifest)).toMatchObject({ text: null, labelSets: [], quality: {} });
 });
 
+it('says where its files lie', () => {
+  expect(parseModelManifest(changed('title', 'A model')).storage).toBe('assets');
+  expect(parseModelManifest(changed('storage', 'r2')).storage).toBe('r2');
+  expect(() => parseModelManifest(changed('storage', 'disk'))).toThrow(/^storage must be/);
+});
+
 it('takes a sigmoid model', () => {
   const similarity = { kind: 'sigmoid', logitScale: 117.3, logitBias: -12.9 };
   expect(parseModelManifest(changed('similarity', similarity)).similarity).toEqual(similarity);

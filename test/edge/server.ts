@@ -12,7 +12,7 @@ export interface Answer {
 export interface Server {
   url: URL;
   /** LABEL_SETS and the other bindings, as the Worker has them */
-  env(): Promise<{ LABEL_SETS: KVNamespace }>;
+  env(): Promise<{ LABEL_SETS: KVNamespace; MODEL_BUCKET?: R2Bucket }>;
   get(path: string): Promise<Answer>;
   send(method: string, path: string, body?: BodyInit | object, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body: BodyInit | object, headers?: Record<string, string>): Promise<Answer>;
@@ -43,7 +43,7 @@ export async function startServer(config = './wrangler.toml'): Promise<Server> {
 
   return {
     url,
-    env: async () => (await harness.getWorker().getEnv()) as { LABEL_SETS: KVNamespace },
+    env: async () => (await harness.getWorker().getEnv()) as Awaited<ReturnType<Server['env']>>,
     get: (path) => send('GET', path),
     post: (path, body, headers) => send('POST', path, body, headers),
     send,

@@ -67,3 +67,25 @@ it('looks in the assets first, then in the bucket', async () => {
   expect(await readFile(open, 'z')).toBeNull();
   expect(await createOpenFile(assets)('y')).toBeNull();
 });
+
+it('looks first where a bundle says that it lies', async () => {
+  const asked: string[] = [];
+  const assets = {
+    fetch: async () => {
+      asked.push('assets');
+      return new Response('asset');
+    },
+  };
+  const bucket = {
+    get: async (key: string) => {
+      asked.push('bucket');
+      return key === 'models/y' ? new Response('object') : null;
+    },
+  };
+  const open = createOpenFile(assets, bucket);
+  expect(await new Response(await open('y', 'r2')).text()).toBe('object');
+  expect(asked).toEqual(['bucket']);
+  expect(await new Response(await open('x', 'r2')).text()).toBe('asset');
+  expect(await new Response(await open('y', 'assets')).text()).toBe('asset');
+  expect(asked).toEqual(['bucket', 'bucket', 'assets', 'assets']);
+});

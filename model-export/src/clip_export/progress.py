@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
-from rich.progress import track
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn, track
 
 Track = Callable[[Sequence, str], Iterable]
 """(items, what is done with each) -> the same items, one by one"""
@@ -23,3 +25,21 @@ def under(heading: str, track: Track) -> Track:
 def bar(items: Sequence, description: str) -> Iterable:
     """Draws a bar on the terminal while the items are consumed."""
     return track(items, description=description)
+
+
+Advance = Callable[[int], object]
+"""told of bytes that have gone"""
+
+
+@contextmanager
+def no_bytes_bar(total: int) -> Iterator[Advance]:
+    """Shows nothing."""
+    yield lambda count: None
+
+
+@contextmanager
+def bytes_bar(description: str, total: int) -> Iterator[Advance]:
+    """Draws a bar of `total` bytes on the terminal while they go."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns) as progress:
+        yield partial(progress.advance, progress.add_task(description, total=total))

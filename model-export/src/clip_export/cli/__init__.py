@@ -1,7 +1,16 @@
 """The command line: options and examples. What the commands do is in `commands`, which is imported
 when one runs: `--help` need not wait for PyTorch to load."""
 
-from . import compare_templates, export, golden, labels, train, verify  # each adds itself, in the order of `--help`
+from . import (  # each adds itself, in the order of `--help`
+    compare_templates,
+    export,
+    golden,
+    labels,
+    publish,
+    push,
+    train,
+    verify,
+)
 from .app import app
 
-__all__ = ["app", "compare_templates", "export", "golden", "labels", "train", "verify"]
+__all__ = ["app", "compare_templates", "export", "golden", "labels", "publish", "push", "train", "verify"]

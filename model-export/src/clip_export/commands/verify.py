@@ -16,7 +16,7 @@ from ..bundle_encoders import (
     write_float_graphs,
 )
 from ..edge import EdgeCode, EdgeError, find_edge
-from ..manifest import read_manifest, write_manifest
+from ..manifest import read_manifest, revision, write_manifest
 from ..measurements import Measurements
 from ..photo_list import PhotoList, left_out_line, named
 from ..progress import bar
@@ -76,7 +76,8 @@ def verify_into(
     if checks.report:
         from ..report_page.page import write_page  # which imports matplotlib: a second
 
-        write_page(checks.report, {**manifest, "quality": quality}, measured, checks.limit)
+        facts = {**manifest, "revision": revision(manifest), "quality": quality}
+        write_page(checks.report, facts, measured, checks.limit)
         console.print(f"{checks.report}: the report", highlight=False)
     check_quality(quality, checks.limit)
     write_manifest(folder, {**manifest, "quality": quality})

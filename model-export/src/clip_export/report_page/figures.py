@@ -66,7 +66,7 @@ def reliability_diagram(scores: CalibratedScores, name: str) -> str:
         lower.set_xlabel("score of the first answer")
         for axes in (upper, lower):
             _percent_axes(axes)
-        upper.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        upper.set(xlim=(0, 1.02), ylim=(0, 1.04))
         lower.set_ylim(0)
         figure.legend(loc="outside upper left", ncols=3)
     text = (

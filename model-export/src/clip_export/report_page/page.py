@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..confusion import ClassAnswers, classes_worst_first, confusion
@@ -74,9 +75,10 @@ def list_view(entry: ScoredList) -> dict[str, Any]:
     classes = classes_worst_first(best.answers, entry.labels)
     shown, columns = confusion_labels(classes)
     shares = confusion(shown, columns)
-    if RIGHT in columns:
-        shares[:, 0] = [each.right for each in shown]
     rows = [each.label for each in shown]
+    if RIGHT in columns:  # and a class's own label is then said there
+        shares[np.array(rows)[:, None] == np.array(columns)] = 0
+        shares[:, 0] = [each.right for each in shown]
     return {
         "entry": entry,
         "best": entry.best(),

@@ -68,6 +68,7 @@ def inline_svg(figure: Figure, name: str, text: str) -> str:
     for variable, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r"font: (?:[a-z]+ )*([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # of powers of ten
     svg = _own_ids(svg, name)
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     width, height = (round(72 * inches) for inches in figure.get_size_inches())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,17 +17,6 @@ from .ranks import Ranks
 
 NAME = re.compile(r"step-(\d{8})\.pt")
 FORMAT = 1
-UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    pickle.UnpicklingError,
-)
-"""what PyTorch raises for a file that is none of its own, or not whole"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +113,9 @@ def load_checkpoint(path: Path, state: State, ranks: Ranks) -> Progress:
         if state.average:
             state.average.load(content["average"])
         set_random_state(own[ranks.rank]["random"], state.device)
-    except UNREADABLE as error:
+    except TrainError:
+        raise
+    except Exception as error:  # of a file that is none of its own, or not whole, PyTorch raises anything
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainError(f"{path} cannot be read: {why}. Delete it to go on from the one before") from error
     return Progress(content["step"], Position(**own[ranks.rank]["position"]), own[ranks.rank]["cut"])

@@ -66,14 +66,15 @@ def read_shard(url: str) -> Iterator[Entry]:
     errors: list[str] = []
 
     def note(error: Exception) -> bool:
-        errors.append(str(error.args[0]) if error.args else type(error).__name__)
+        what = str(error.args[0]) if error.args else type(error).__name__
+        errors.append(what.split(" @ ")[0])  # webdataset adds how the open file looks to Python
         return True
 
     called = Path(url).name if _local(url) else url
     for sample in tarfile_samples(iter([{"url": url}]), handler=note):
         yield _entry(called, sample)
-    for error in errors:
-        yield BrokenPair(called, f"the shard cannot be read to its end: {error}")
+    if errors:  # the first is the cause of the others
+        yield BrokenPair(called, f"the shard cannot be read to its end: {errors[0]}")
 
 
 def _entry(shard: str, sample: dict[str, Any]) -> Entry:

@@ -97,7 +97,8 @@ def _pad(text: SourceText, ids: list[list[int]]) -> torch.Tensor:
 
 def _switch_checkpointing(model: nn.Module) -> None:
     if isinstance(model, PreTrainedModel):
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     else:
         model.set_grad_checkpointing(True)
 
