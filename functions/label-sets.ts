@@ -39,7 +39,7 @@ export async function putLabelSet(c: Context<AppEnv>, { models, labelSets }: Par
   const model = await models.get(request.model ?? c.req.query('model'));
   const { id, revision } = model.manifest;
   const { truncated, ...embedded } = await embedOwnLabels(model, request, c.get('timing').measure);
-  const file = encodeLabelSet({ name, model: id, revision, ...embedded, calibration: {} });
+  const file = encodeLabelSet({ name, model: id, revision, ...embedded });
   const description = describe(model.manifest, await labelSets.put(model.manifest, name, file));
   return c.json(truncated.length > 0 ? { ...description, truncated } : description);
 }
@@ -68,7 +68,7 @@ function describe(manifest: ModelManifest, { set, version, builtIn }: StoredLabe
     builtIn,
     count: labels.length,
     templates,
-    calibration: Object.keys(calibration).length > 0 ? calibration : null,
+    calibration: calibration && { ...calibration, background: calibration.background?.texts },
     labels,
   };
 }

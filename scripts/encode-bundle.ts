@@ -23,7 +23,8 @@ import type { OpenFile } from '../src/runtime/bundle.ts';
 // imported once the hook of wasm-modules.ts is there
 const { ClipError } = await import('../src/clip/errors.ts');
 const { createImageDecoder } = await import('../src/runtime/decode-image.ts');
-const { createModelStore, loadTokenizer } = await import('../src/runtime/model-store.ts');
+const { loadTokenizer } = await import('../src/runtime/load-tokenizer.ts');
+const { createModelStore } = await import('../src/runtime/model-store.ts');
 
 type Request = { images: string[] } | { texts: string[] };
 
@@ -83,7 +84,7 @@ async function embedTexts(model: Model, texts: readonly string[]) {
   const { milliseconds, measure } = stopwatch();
   const embedded = await model.embedTexts(texts, measure);
   for (const [i, { embedding }] of embedded.entries()) rows.set(embedding, i * dim);
-  tokenizer ??= await loadTokenizer(id, model.manifest.text!, openFile);
+  tokenizer ??= await loadTokenizer(openFile, { id, tokenizer: model.manifest.text!.tokenizer });
   const tokenIds = texts.map((text) => Array.from(tokenizer!.encode(text).tokenIds));
   return { embeddingDim: dim, embeddings: base64(rows), tokenIds, milliseconds };
 }

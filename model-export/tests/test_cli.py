@@ -18,7 +18,18 @@ from clip_export.cli import app
 from clip_export.label_set import read_label_set
 from clip_export.manifest import read_manifest
 
-COMMANDS = ["export", "verify", "labels", "push", "publish", "compare-templates", "train", "golden"]
+COMMANDS = [
+    "export",
+    "verify",
+    "labels",
+    "calibrate",
+    "prototypes",
+    "push",
+    "publish",
+    "compare-templates",
+    "train",
+    "golden",
+]
 
 
 def run(*arguments: str | Path) -> Result:

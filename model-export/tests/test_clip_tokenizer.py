@@ -14,7 +14,7 @@ import pytest
 import regex
 
 from clip_export.clip_tokenizer import encode, is_truncated, open_clip_tokenizer, write_artifact
-from clip_export.golden.texts import LONG, curated, nonsense, prompts
+from clip_export.hard_texts import LONG, curated, nonsense, prompts
 
 START, END = 49406, 49407
 WORD = regex.compile(

@@ -12,15 +12,14 @@ from safetensors import safe_open
 
 from clip_export.clip_tokenizer import ClipTokenizer
 from clip_export.encoders import float_text_encoder, graph_text_encoder
+from clip_export.label_file import read_lines
 from clip_export.label_set import (
     LabelSet,
-    LabelSetError,
     embed_labels,
-    fill_template,
     read_label_set,
-    read_lines,
     write_label_set,
 )
+from clip_export.label_texts import LabelSetError, fill_template
 from clip_export.sources.source import Source
 
 ROWS = np.array([[1, 0, 0], [0, 0.6, 0.8]], np.float32)

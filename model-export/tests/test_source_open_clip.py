@@ -25,7 +25,7 @@ from clip_export.sources.source import Source, SourceError, load_source
 from clip_export.verify import noise
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.[jp][pn]g"))
-PROMPTS = ["a photo of a cat", "", "a dog and " * 50]
+PROMPTS = ["A photo, of_a cat!", "", "a dog and " * 50]
 
 
 def altered(config: Config, **sections: Any) -> Config:
@@ -120,7 +120,7 @@ def test_a_tokenizer_that_cannot_be_had(tmp_path: Path, text: Config, message: s
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ({"tokenizer_kwargs": {"clean": "canonicalize"}}, "a tokenizer with clean 'canonicalize'"),
+        ({"tokenizer_kwargs": {"clean": "whitespace"}}, "a tokenizer with clean 'whitespace'"),
         ({"tokenizer_kwargs": {"reduction_mask": "simple"}}, "a tokenizer with reduction_mask 'simple'"),
         ({"pool_type": "eos", "eos_id": 2}, "a tokenizer whose end of text has the id 2"),
     ],
@@ -135,9 +135,14 @@ def test_texts_that_only_the_library_has(tmp_path: Path, text: Config, problem: 
     np.testing.assert_allclose(float_text_encoder(source)(texts), expected, atol=1e-6)
 
 
-def test_options_of_clips_own_tokenizer(tmp_path: Path) -> None:
-    text = {"tokenizer_kwargs": {"clean": "lower"}, "pool_type": "eos", "eos_id": 49407, "hf_tokenizer_name": ""}
-    assert load_source(str(save_open_clip(tmp_path / "model", altered(PLAIN, text_cfg=text)))).text
+@pytest.mark.parametrize("clean", ["lower", "canonicalize"])
+def test_options_of_clips_own_tokenizer(tmp_path: Path, clean: str) -> None:
+    text = {"tokenizer_kwargs": {"clean": clean}, "pool_type": "eos", "eos_id": 49407, "hf_tokenizer_name": ""}
+    folder = save_open_clip(tmp_path / "model", altered(PLAIN, text_cfg=text))
+    tokenizer, reference = load_source(str(folder)).text.tokenizer, open_clip.get_tokenizer(f"local-dir:{folder}")
+    assert tokenizer.edge_problem() is None
+    for text, ids in zip(PROMPTS, tokenizer.encode(PROMPTS), strict=True):
+        assert ids == reference([text])[0, : len(ids)].tolist()
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,46 @@ function fixText(text: string, entities: HtmlEntities): string {
 const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 const PLAIN_ASCII = /^[\x20-\x25\x27-\x7e]*$/;
 
+/** open_clip's `basic_clean`, not trimmed. */
+function basicClean(text: string, entities: HtmlEntities): string {
+  return PLAIN_ASCII.test(text) ? text : unescapeHtml(unescapeHtml(fixText(text, entities), entities), entities);
+}
+
+const collapse = (text: string): string => text.replace(WHITE_SPACE, ' ').replace(/^ | $/g, '');
+
 /** The text as CLIP's tokenizer sees it. */
 export function cleanText(text: string, entities: HtmlEntities): string {
-  const plain = PLAIN_ASCII.test(text);
-  const fixed = plain ? text : unescapeHtml(unescapeHtml(fixText(text, entities), entities), entities);
-  return fixed.replace(WHITE_SPACE, ' ').replace(/^ | $/g, '').toLowerCase();
+  return collapse(basicClean(text, entities)).toLowerCase();
+}
+
+/** Python's string.punctuation */
+const PUNCTUATION = /[!-/:-@[-`{-~]/g;
+
+/**
+ * What is done to a text before another tokenizer than CLIP's cuts it: open_clip's cleanings by their names, or that of
+ * transformers' `SiglipTokenizer`, which repairs nothing and for which SentencePiece's mark of a blank is one.
+ */
+export type Cleaning = (typeof CLEANINGS)[number];
+export const CLEANINGS = ['none', 'whitespace', 'lower', 'canonicalize', 'siglip'] as const;
+
+/** Those that leave no capitals, which CLIP's tokenizer here does not know. */
+export type ClipCleaning = (typeof CLIP_CLEANINGS)[number];
+export const CLIP_CLEANINGS = ['lower', 'canonicalize'] as const satisfies readonly Cleaning[];
+
+/** Those that need the table of HTML entities. */
+export const readsEntities = (cleaning: Cleaning): boolean => cleaning !== 'none' && cleaning !== 'siglip';
+
+export function createCleaning(cleaning: Cleaning, entities: HtmlEntities): (text: string) => string {
+  switch (cleaning) {
+    case 'none':
+      return (text) => text;
+    case 'whitespace':
+      return (text) => collapse(basicClean(text, entities));
+    case 'lower':
+      return (text) => cleanText(text, entities);
+    case 'canonicalize':
+      return (text) => collapse(basicClean(text, entities).replaceAll('_', ' ').replace(PUNCTUATION, '').toLowerCase());
+    case 'siglip':
+      return (text) => collapse(text.replaceAll('▁', ' ').toLowerCase().replace(PUNCTUATION, ''));
+  }
 }

@@ -1,9 +1,11 @@
 /** A label set: labels with their text embeddings, computed once, so that a picture costs one product with a matrix. */
+import { FieldError } from './checked-json.ts';
 import { meanEmbedding } from './embedding.ts';
 import type { Embedding } from './encoders.ts';
 import { ClipError } from './errors.ts';
+import { type Calibration, readCalibration } from './label-set-calibration.ts';
 import { type Label, promptsOf } from './prompts.ts';
-import { readSafeTensors, SafeTensorsError, type Tensor, writeSafeTensors } from './safetensors.ts';
+import { readSafeTensors, type SafeTensors, SafeTensorsError, writeSafeTensors } from './safetensors.ts';
 
 export interface LabelSet {
   name: string;
@@ -14,8 +16,8 @@ export interface LabelSet {
   templates: readonly string[];
   /** [labels, embeddingDim], row-major, unit rows */
   embeddings: Float32Array;
-  /** what calibration added to the file's metadata: `temperature`, `threshold`, … */
-  calibration: Readonly<Record<string, string>>;
+  /** what `clip-export calibrate` added */
+  calibration: Calibration | null;
 }
 
 /** What a label set must have been made for. */
@@ -25,8 +27,10 @@ export interface MadeFor {
   embeddingDim: number;
 }
 
+type Metadata = SafeTensors['metadata'];
+type Tensors = SafeTensors['tensors'];
+
 const FORMAT = 'edgeclip-label-set/1';
-const OWN_METADATA = new Set(['format', 'name', 'model', 'revision', 'labels', 'templates']);
 
 /** Names of label sets and of models. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -51,11 +55,12 @@ export async function embedLabels(
   return rows;
 }
 
-export function encodeLabelSet(set: LabelSet): Uint8Array<ArrayBuffer> {
-  const { embeddings, labels, name, model, revision, templates, calibration } = set;
+/** A set that is not calibrated. */
+export function encodeLabelSet(set: Omit<LabelSet, 'calibration'>): Uint8Array<ArrayBuffer> {
+  const { embeddings, labels, name, model, revision, templates } = set;
   const metadata = { name, model, revision, labels: JSON.stringify(labels), templates: JSON.stringify(templates) };
   const tensor = { shape: [labels.length, embeddings.length / labels.length], data: embeddings };
-  return writeSafeTensors('embeddings', tensor, { ...calibration, format: FORMAT, ...metadata });
+  return writeSafeTensors('embeddings', tensor, { ...metadata, format: FORMAT });
 }
 
 /**
@@ -78,9 +83,9 @@ export function decodeLabelSet(bytes: Uint8Array, madeFor: MadeFor): LabelSet {
   if (labels.length === 0 || new Set(labels).size !== labels.length || labels.some((label) => label.trim() === '')) {
     refuse('its labels are none, empty or not distinct');
   }
-  const embeddings = unitRows(tensors.get('embeddings'), [labels.length, madeFor.embeddingDim]);
+  const embeddings = unitRows('embeddings', tensors, [labels.length, madeFor.embeddingDim]);
   const { name, model, revision } = metadata;
-  const calibration = Object.fromEntries(Object.entries(metadata).filter(([key]) => !OWN_METADATA.has(key)));
+  const calibration = calibrationOf(metadata, tensors, madeFor.embeddingDim);
   return { name, model, revision, labels, templates: strings(metadata, 'templates'), embeddings, calibration };
 }
 
@@ -101,7 +106,19 @@ function readFile(bytes: Uint8Array) {
   }
 }
 
-function strings(metadata: Readonly<Record<string, string>>, key: string): string[] {
+function calibrationOf(metadata: Metadata, tensors: Tensors, embeddingDim: number): Calibration | null {
+  try {
+    const { background: texts = [], ...stated } = readCalibration(metadata);
+    const rows = () => unitRows('background', tensors, [texts.length, embeddingDim]);
+    const calibration = texts.length > 0 ? { ...stated, background: { texts, embeddings: rows() } } : stated;
+    return Object.keys(calibration).length > 0 ? calibration : null;
+  } catch (error) {
+    if (error instanceof FieldError) refuse(`of its metadata, ${error.message}`, error);
+    throw error;
+  }
+}
+
+function strings(metadata: Metadata, key: string): string[] {
   let value: unknown;
   try {
     value = JSON.parse(metadata[key] ?? '');
@@ -117,15 +134,16 @@ function strings(metadata: Readonly<Record<string, string>>, key: string): strin
 /** Float16 rounds a component by up to 2⁻¹², and a row's length by less than this. */
 const LENGTH_TOLERANCE = 2e-3;
 
-function unitRows(tensor: Tensor | undefined, shape: readonly [number, number]): Float32Array {
-  if (!(tensor?.data instanceof Float32Array)) refuse('it has no float tensor "embeddings"');
+function unitRows(name: string, tensors: Tensors, shape: readonly [number, number]): Float32Array {
+  const tensor = tensors.get(name);
+  if (!(tensor?.data instanceof Float32Array)) refuse(`it has no float tensor "${name}"`);
   const { data } = tensor;
-  if (tensor.shape.join() !== shape.join()) refuse(`"embeddings" is [${tensor.shape}], expected [${shape}]`);
+  if (tensor.shape.join() !== shape.join()) refuse(`"${name}" is [${tensor.shape}], expected [${shape}]`);
   for (let row = 0; row < shape[0]; row++) {
     let squares = 0;
     for (let i = row * shape[1]; i < (row + 1) * shape[1]; i++) squares += data[i] * data[i];
     // not "> tolerance": NaN must not pass
-    if (!(Math.abs(Math.sqrt(squares) - 1) <= LENGTH_TOLERANCE)) refuse(`row ${row} of "embeddings" has not length 1`);
+    if (!(Math.abs(Math.sqrt(squares) - 1) <= LENGTH_TOLERANCE)) refuse(`row ${row} of "${name}" has not length 1`);
   }
   return data;
 }

@@ -10,20 +10,12 @@ import {
   type TextArchitecture,
   type TextPooling,
 } from './architecture.ts';
+import { type BundleFile, parseFile, parseFiles, SHA256 } from './bundle-file.ts';
 import { type Field, FieldError, field } from './checked-json.ts';
 import { NAME_PATTERN } from './label-set.ts';
 import type { PreprocessSpec } from './preprocess.ts';
-import type { TokenizerSpec } from './tokenizer.ts';
+import { parseTokenizer, type TokenizerManifest, tokenOf } from './tokenizer-manifest.ts';
 import type { Similarity } from './zero-shot.ts';
-
-/** A file of the bundle, or one part of a file that was split: parts are joined in the manifest's order. */
-export interface BundleFile {
-  /** relative to the bundle's folder */
-  path: string;
-  bytes: number;
-  /** of these bytes, lower-case hexadecimal */
-  sha256: string;
-}
 
 /** What runs an encoder: onnxruntime-web any graph, our engine the architectures of the CLIP family. */
 export type RuntimeManifest<Architecture> = { files: readonly BundleFile[] } & (
@@ -32,13 +24,6 @@ export type RuntimeManifest<Architecture> = { files: readonly BundleFile[] } & (
 );
 
 export type ImageEncoderManifest = PreprocessSpec & RuntimeManifest<ImageArchitecture>;
-
-export interface TokenizerManifest extends TokenizerSpec {
-  kind: 'clip-bpe';
-  vocabularySize: number;
-  /** the merges, then the table of HTML entities */
-  files: readonly BundleFile[];
-}
 
 export type TextEncoderManifest = RuntimeManifest<TextArchitecture> & {
   contextLength: number;
@@ -67,10 +52,6 @@ export interface ModelManifest {
   /** where clip-export made its files for: assets, in parts, or R2, whole */
   storage: 'assets' | 'r2';
 }
-
-const SHA256 = /^[0-9a-f]{64}$/;
-/** No absolute path, no "..": a bundle cannot reach outside its folder. */
-const RELATIVE_PATH = /^(?!.*\.\.)[\w-][\w./-]*$/;
 
 /** @throws FieldError naming the field */
 export function parseModelManifest(json: unknown): ModelManifest {
@@ -117,26 +98,18 @@ function parseImage(of: Field): ImageEncoderManifest {
 
 function parseText(of: Field): TextEncoderManifest {
   const contextLength = of.get('contextLength').whole();
-  const tokenizer = of.get('tokenizer');
-  const vocabularySize = tokenizer.get('vocabularySize').whole();
-  const token = (f: Field) => f.number((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize);
+  const tokenizer = parseTokenizer(of.get('tokenizer'), contextLength);
   const runtime = parseRuntime(of, parseTextArchitecture);
   const padTo = of.optional('padTo');
   if (padTo) checkPadding(padTo, runtime, contextLength);
-  return {
-    ...runtime,
-    contextLength,
-    pooling: parsePooling(of.get('pooling'), runtime),
-    padId: padTo ? token(of.get('padId')) : null,
-    tokenizer: {
-      kind: tokenizer.get('kind').oneOf(['clip-bpe']),
-      contextLength,
-      vocabularySize,
-      startOfText: token(tokenizer.get('startOfText')),
-      endOfText: token(tokenizer.get('endOfText')),
-      files: parseFiles(tokenizer.get('files')),
-    },
-  };
+  const pooling = parsePooling(of.get('pooling'), runtime);
+  if (pooling === 'first-eot' && tokenizer.endOfText === null) {
+    throw new FieldError(
+      `${of.get('pooling').path} must be last where the tokenizer has no endOfText, found ${pooling}`,
+    );
+  }
+  const padId = padTo ? tokenOf(of.get('padId'), tokenizer.vocabularySize) : null;
+  return { ...runtime, contextLength, pooling, padId, tokenizer };
 }
 
 function checkPadding(padTo: Field, { runtime }: RuntimeManifest<unknown>, contextLength: number): void {
@@ -162,14 +135,4 @@ function parseRuntime<Architecture>(of: Field, parse: (of: Field) => Architectur
   const runtime = of.get('runtime').oneOf(['onnx', 'engine']);
   const files = parseFiles(of.get('files'));
   return runtime === 'onnx' ? { runtime, files } : { runtime, files, architecture: parse(of.get('architecture')) };
-}
-
-const parseFiles = (of: Field): BundleFile[] => of.items().map(parseFile);
-
-function parseFile(of: Field): BundleFile {
-  return {
-    path: of.get('path').string(RELATIVE_PATH),
-    bytes: of.get('bytes').whole(),
-    sha256: of.get('sha256').string(SHA256),
-  };
 }

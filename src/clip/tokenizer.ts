@@ -3,7 +3,7 @@
  * It works on ids throughout: 0 … 255 are the bytes in CLIP's order, 256 … 511 the same at a word's end, and the
  * r-th merge makes id 512 + r, so that the table of merges is all the vocabulary there is.
  */
-import { cleanText } from './clean-text.ts';
+import { type ClipCleaning, createCleaning } from './clean-text.ts';
 import type { TokenIds } from './encoders.ts';
 import { ClipError } from './errors.ts';
 import type { HtmlEntities } from './html-entities.ts';
@@ -13,6 +13,8 @@ export interface TokenizerSpec {
   contextLength: number;
   startOfText: number;
   endOfText: number;
+  /** by default CLIP's own, "lower" */
+  clean?: ClipCleaning;
 }
 
 export interface TokenizedText {
@@ -100,6 +102,7 @@ export function createTokenizer(spec: TokenizerSpec, merges: Uint16Array, entiti
   }
   const rankOf = createPairRanks(merges);
   const utf8 = new TextEncoder();
+  const clean = createCleaning(spec.clean ?? 'lower', entities);
   const words = new Map<string, readonly number[]>([
     ['<|startoftext|>', [spec.startOfText]],
     ['<|endoftext|>', [spec.endOfText]],
@@ -116,7 +119,7 @@ export function createTokenizer(spec: TokenizerSpec, merges: Uint16Array, entiti
   return {
     encode(text) {
       const ids = [spec.startOfText];
-      for (const word of cleanText(text, entities).match(WORD) ?? []) ids.push(...encodeWord(word));
+      for (const word of clean(text).match(WORD) ?? []) ids.push(...encodeWord(word));
       const truncated = ids.length + 1 > spec.contextLength;
       if (truncated) ids.length = spec.contextLength - 1;
       ids.push(spec.endOfText);

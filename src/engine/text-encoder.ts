@@ -16,7 +16,8 @@ export interface TextEncoderSpec {
   architecture: TextArchitecture;
   vocabularySize: number;
   contextLength: number;
-  endOfText: number;
+  /** where a text is pooled, but with the pooling "last"; null: there is none */
+  endOfText: number | null;
   /** a text is filled up to `contextLength` tokens with it; null: no text is */
   padId: number | null;
   embeddingDim: number;
@@ -107,7 +108,7 @@ export async function loadTextEncoder(
     const wrong = tokenIds.find((id) => id < 0 || id >= vocabularySize);
     if (wrong !== undefined) throw new EngineError(`token ${wrong} is not below ${vocabularySize}`);
     const ids = padded(tokenIds);
-    const end = architecture.pooling === 'first-eot' ? ids.indexOf(endOfText) : -1;
+    const end = architecture.pooling === 'first-eot' && endOfText !== null ? ids.indexOf(endOfText) : -1;
     const pooled = end < 0 ? ids.length - 1 : end;
     // what a causal Transformer's token does not see need not be there
     return { index, pooled, ids: causal ? ids.subarray(0, pooled + 1) : ids };

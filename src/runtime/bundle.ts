@@ -1,6 +1,7 @@
 /** The files of model bundles, from static assets and, where there is one, an R2 bucket. Every byte is checked. */
+import type { BundleFile } from '../clip/bundle-file.ts';
 import { ClipError } from '../clip/errors.ts';
-import type { BundleFile, ModelManifest } from '../clip/model-manifest.ts';
+import type { ModelManifest } from '../clip/model-manifest.ts';
 import { sha256 } from './sha256.ts';
 
 /**

@@ -162,8 +162,10 @@ async function expire(kv: LabelKv, key: string): Promise<void> {
 }
 
 /** Characters of the labels at 2 bytes each are a guess that errs upwards. */
-const bytesOf = ({ embeddings, labels }: LabelSet) =>
-  embeddings.byteLength + labels.reduce((sum, label) => sum + 32 + 2 * label.length, 0);
+const bytesOf = ({ embeddings, labels, calibration }: LabelSet) =>
+  embeddings.byteLength +
+  (calibration?.background?.embeddings.byteLength ?? 0) +
+  labels.reduce((sum, label) => sum + 32 + 2 * label.length, 0);
 
 /** Pointers are the keys without a further slash; what a listing tells of them is in their metadata. */
 async function listStored(kv: LabelKv, manifest: ModelManifest): Promise<LabelSetEntry[]> {

@@ -2,13 +2,13 @@
 import { FieldError } from '../clip/checked-json.ts';
 import { ClipError } from '../clip/errors.ts';
 import { createModel, type Model } from '../clip/model.ts';
-import { type ModelManifest, parseModelManifest, type TextEncoderManifest } from '../clip/model-manifest.ts';
+import { type ModelManifest, parseModelManifest } from '../clip/model-manifest.ts';
 import type { DecodeImage } from '../clip/pixels.ts';
-import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
 import { bytesOf, type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
 import { createIsolateMemory, encoderName, type SharedMemory } from './isolate-memory.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
+import { loadTokenizer } from './load-tokenizer.ts';
 
 export interface ModelStore {
   /** the first is the default */
@@ -59,10 +59,10 @@ async function loadModel(
   };
   const loadTextEncoder = async () => {
     if (!text) throw new ClipError('no_text_encoder', `Model "${id}" has no text encoder.`);
-    const tokenizer = await loadTokenizer(id, text, openFile);
+    // a text must not take the place of the image encoder, which every picture needs
+    const own = memory.keeping({ encoder: encoderName('image', id), bytes: bytesOf(image.files) });
+    const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text.tokenizer }, own);
     if (text.runtime === 'engine') {
-      // a text must not take the place of the image encoder, which every picture needs
-      const own = memory.keeping({ encoder: encoderName('image', id), bytes: bytesOf(image.files) });
       return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, own) };
     }
     const graph = await readBundleFile(openFile, id, text.files);
@@ -97,14 +97,4 @@ async function readManifest(id: string, openFile: OpenFile): Promise<ModelManife
     if (error instanceof SyntaxError) fail('is not JSON', error);
     throw error;
   }
-}
-
-/** @throws model_unavailable */
-export async function loadTokenizer(id: string, text: TextEncoderManifest, openFile: OpenFile): Promise<Tokenizer> {
-  const [mergesFile, entitiesFile] = text.tokenizer.files;
-  if (!entitiesFile)
-    throw new ClipError('model_unavailable', `The tokenizer of "${id}" lacks its table of HTML entities.`);
-  const merges = await readBundleFile(openFile, id, [mergesFile]);
-  const entities = JSON.parse(new TextDecoder().decode(await readBundleFile(openFile, id, [entitiesFile])));
-  return createTokenizer(text.tokenizer, new Uint16Array(merges.buffer), new Map(Object.entries<string>(entities)));
 }

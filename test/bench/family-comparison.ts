@@ -9,7 +9,7 @@ import { maxDifference } from '../golden.ts';
 
 // imported once the hook of wasm-modules.ts is there
 const { createImageDecoder } = await import('../../src/runtime/decode-image.ts');
-const { loadTokenizer } = await import('../../src/runtime/model-store.ts');
+const { loadTokenizer } = await import('../../src/runtime/load-tokenizer.ts');
 
 export interface Family {
   id: string;
@@ -120,7 +120,7 @@ async function equalTokens(
   expected: readonly number[][],
 ): Promise<number> {
   const openFile = async (path: string) => new Response(await readFile(join(folder, 'models', path))).body;
-  const tokenizer = await loadTokenizer(id, text!, openFile);
+  const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text!.tokenizer });
   return texts.filter((value, i) => {
     const ids = tokenizer.encode(value).tokenIds;
     const padding = new Set(expected[i].slice(ids.length));

@@ -12,7 +12,7 @@ const set: LabelSet = {
   labels: ['cat', 'dög'],
   templates: ['a {}.'],
   embeddings: Float32Array.from([1, 0, 0, 0, 0.6, 0.8]),
-  calibration: { temperature: '1.5' },
+  calibration: null,
 };
 const madeFor = { revision: 'r1', embeddingDim: 3 };
 
@@ -85,6 +85,72 @@ describe('a file that is not usable', () => {
   it('one for another revision; another id of the same revision is the same model', () => {
     expect(decodeLabelSet(file({ model: 'other' }), madeFor).model).toBe('other');
     expect(codeOf(() => decodeLabelSet(file({ revision: 'r2' }), madeFor))).toBe('model_mismatch');
+  });
+});
+
+describe('what calibration added', () => {
+  /** As clip-export writes it: the labels' rows, and behind them those of the background. */
+  function calibratedFile(changes: Record<string, string>, backgroundRows = [0, 1, 0, 0, 0, 1]) {
+    const header = JSON.stringify({
+      __metadata__: { ...metadata, ...changes },
+      embeddings: { dtype: 'F32', shape: [1, 3], data_offsets: [0, 12] },
+      background: { dtype: 'F32', shape: [2, 3], data_offsets: [12, 36] },
+    });
+    const bytes = new Uint8Array(8 + header.length + 36);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+    bytes.set(new TextEncoder().encode(header), 8);
+    bytes.set(new Uint8Array(Float32Array.from([1, 0, 0, ...backgroundRows]).buffer), 8 + header.length);
+    return bytes;
+  }
+  const stated = {
+    temperature: '1.5',
+    threshold: '0.25',
+    falsePositiveRate: '0.05',
+    platt: '{"scale":0.5,"bias":-2}',
+    background: '["a photo.","nothing."]',
+    calibratedOn: '{"images":"photos","fittedOn":20}',
+  };
+
+  it('is read', () => {
+    expect(decodeLabelSet(calibratedFile(stated), madeFor).calibration).toEqual({
+      temperature: 1.5,
+      threshold: 0.25,
+      falsePositiveRate: 0.05,
+      platt: { scale: 0.5, bias: -2 },
+      background: { texts: ['a photo.', 'nothing.'], embeddings: Float32Array.from([0, 1, 0, 0, 0, 1]) },
+      calibratedOn: { images: 'photos', fittedOn: 20 },
+    });
+  });
+
+  it('may be a part of that, or nothing, and other metadata is none of it', () => {
+    expect(decodeLabelSet(file({ temperature: '2', examples: '[3]' }), madeFor).calibration).toEqual({
+      temperature: 2,
+    });
+    expect(decodeLabelSet(file({ prompts: '{"a":["an a"]}' }), madeFor).calibration).toBeNull();
+    expect(decodeLabelSet(file({ background: '[]' }), madeFor).calibration).toBeNull();
+  });
+
+  it.each<[Record<string, string>, RegExp]>([
+    [{ temperature: '0' }, /temperature must be/],
+    [{ temperature: 'NaN' }, /temperature must be JSON/],
+    [{ temperature: '"1.5"' }, /temperature must be a number/],
+    [{ threshold: '1.2' }, /threshold must be/],
+    [{ falsePositiveRate: '-0.1' }, /falsePositiveRate must be/],
+    [{ platt: '{"scale":1}' }, /platt.bias must be/],
+    [{ platt: '[1, 2]' }, /platt must be an object/],
+    [{ background: '["a photo."]' }, /"background" is \[2,3\], expected \[1,3\]/],
+    [{ background: '["a photo.", 7]' }, /background\[1\] must be a string/],
+    [{ calibratedOn: '3' }, /calibratedOn must be an object/],
+  ])('%o is refused by name', (changes, message) => {
+    const act = () => decodeLabelSet(calibratedFile({ ...stated, ...changes }), madeFor);
+    expect(codeOf(act)).toBe('invalid_label_set');
+    expect(act).toThrow(message);
+  });
+
+  it('needs the background’s rows, of length 1', () => {
+    expect(() => decodeLabelSet(file({ background: '["a photo."]' }), madeFor)).toThrow('no float tensor "background"');
+    const act = () => decodeLabelSet(calibratedFile(stated, [0, 1, 0, 0, 1, 1]), madeFor);
+    expect(act).toThrow('row 1 of "background" has not length 1');
   });
 });
 

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
 import { readJson } from '../golden.ts';
 
+const SIGLIP = 'test/fixtures/golden/models/siglip/model.json';
+
 type Json = Record<string, unknown>;
 
 /** The default model's manifest with one field replaced; a path like "image.mean". */
@@ -159,6 +161,58 @@ describe('an encoder of the engine', () => {
 
   it('needs one', () => {
     expect(() => parseModelManifest(onEngine('image', null))).toThrow(/^image\.architecture/);
+  });
+});
+
+describe('a tokenizer of a tokenizer.json', () => {
+  const tokenizer = () => structuredClone(readJson<{ text: { tokenizer: Json } }>(SIGLIP).text.tokenizer);
+  const text = (changes: Json, tokens: Json = {}) => {
+    const manifest = readJson<Json>(SIGLIP);
+    Object.assign(manifest.text as Json, { tokenizer: { ...tokenizer(), ...tokens } }, changes);
+    return () => parseModelManifest(manifest).text;
+  };
+
+  it('is read', () => {
+    expect(text({})()).toMatchObject({
+      pooling: 'last',
+      padId: 1,
+      tokenizer: { kind: 'hf-tokenizer', model: 'Unigram', clean: 'siglip', charsmap: 'longest', suffix: [1] },
+    });
+  });
+
+  it('may have no end of text where the last token is pooled', () => {
+    expect(text({}, { endOfText: null, suffix: [] })()?.tokenizer).toMatchObject({ endOfText: null, suffix: [] });
+  });
+
+  it.each<[Json, RegExp]>([
+    [{ kind: 'spm' }, /^text\.tokenizer\.kind must be one of clip-bpe, hf-tokenizer, found "spm"/],
+    [{ model: 'WordPiece' }, /^text\.tokenizer\.model must be one of Unigram, BPE/],
+    [{ clean: 'upper' }, /^text\.tokenizer\.clean must be one of none, whitespace/],
+    [{ charsmap: 'shortest' }, /^text\.tokenizer\.charsmap must be one of longest, graphemes/],
+    [{ charsmap: null }, /^text\.tokenizer\.files must be 1 files for this tokenizer, found 2/],
+    [{ clean: 'canonicalize' }, /^text\.tokenizer\.files must be 3 files for this tokenizer, found 2/],
+    [{ suffix: [500] }, /^text\.tokenizer\.suffix\[0\] must be a number in its range, found 500/],
+    [{ prefix: [-1] }, /^text\.tokenizer\.prefix\[0\] must be a number in its range, found -1/],
+    [{ prefix: undefined }, /^text\.tokenizer\.prefix must be an array/],
+    [{ endOfText: 2 }, /^text\.tokenizer\.endOfText must be one of the suffix 1, found 2/],
+    [{ prefix: Array(23).fill(0) }, /^text\.tokenizer\.prefix and suffix must leave room for a text in 24 tokens/],
+  ])('names what of it is wrong: %j', (tokens, message) => {
+    expect(text({}, tokens)).toThrow(message);
+  });
+
+  it('needs an end of text where one is pooled', () => {
+    const architecture = { ...(readJson<{ text: Json }>(SIGLIP).text.architecture as Json), pooling: 'first-eot' };
+    const changes = { architecture, pooling: 'first-eot' };
+    expect(text(changes, { endOfText: null })).toThrow(
+      /^text\.pooling must be last where the tokenizer has no endOfText/,
+    );
+    expect(text(changes)()).toMatchObject({ pooling: 'first-eot' });
+  });
+
+  it('of CLIP, which cannot be without its own cleaning', () => {
+    expect(() => parseModelManifest(changed('text.tokenizer.clean', 'whitespace'))).toThrow(
+      /^text\.tokenizer\.clean must be one of lower, canonicalize/,
+    );
   });
 });
 

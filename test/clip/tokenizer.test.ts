@@ -11,6 +11,7 @@ interface Case {
 
 const bundle = 'public/models/tiny-64';
 const { tokenizer: spec } = parseModelManifest(readJson(`${bundle}/model.json`)).text!;
+if (spec.kind !== 'clip-bpe') throw new Error('the tokenizer is not CLIP’s');
 const merges = new Uint16Array(readBytes(`${bundle}/merges.bin`).buffer);
 const entities = new Map(Object.entries(readJson<Record<string, string>>(`${bundle}/html-entities.json`)));
 const tokenizer = createTokenizer(spec, merges, entities);
@@ -53,6 +54,12 @@ it('leaves mojibake as it is, which the reference repairs', () => {
     return JSON.stringify(Array.from(tokenizer.encode(text).tokenIds)) === JSON.stringify(ids);
   });
   expect(repaired.length).toBeLessThan(golden.mojibake.length);
+});
+
+it('cleans texts as open_clip’s "canonicalize", where the manifest says so', () => {
+  const { texts, clipCanonicalize } = goldenJson<{ texts: string[]; clipCanonicalize: number[][] }>('hf-tokens');
+  const canonical = createTokenizer({ ...spec, clean: 'canonicalize', contextLength: 32 }, merges, entities);
+  expect(texts.map((text) => Array.from(canonical.encode(text).tokenIds))).toEqual(clipCanonicalize);
 });
 
 it('refuses merges that the vocabulary has no room for', () => {

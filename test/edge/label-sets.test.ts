@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cosines } from '../../src/clip/embedding.ts';
 import { decodeLabelSet, encodeLabelSet } from '../../src/clip/label-set.ts';
 import { readBytes, readJson } from '../golden.ts';
 import { type Server, sample, startServer } from './server.ts';
@@ -11,11 +12,13 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const bundle = 'public/models/tiny-64';
-const { revision, labelSets } = readJson<{ revision: string; labelSets: { name: string; file: { path: string } }[] }>(
-  `${bundle}/model.json`,
-);
+const { revision, embeddingDim, labelSets } = readJson<{
+  revision: string;
+  embeddingDim: number;
+  labelSets: { name: string; file: { path: string } }[];
+}>(`${bundle}/model.json`);
 const cifarFile = readBytes(`${bundle}/${labelSets.find(({ name }) => name === 'cifar-10')!.file.path}`);
-const cifar = decodeLabelSet(cifarFile, { revision, embeddingDim: 256 });
+const cifar = decodeLabelSet(cifarFile, { revision, embeddingDim });
 const chelsea = sample('chelsea.png');
 
 const keys = async () => {
@@ -104,6 +107,20 @@ describe('a precomputed set', () => {
     const own = await server.post('/v1/classify?labelSet=ten', chelsea);
     const builtIn = await server.post('/v1/classify?labelSet=cifar-10', chelsea);
     expect(own.body.predictions).toEqual(builtIn.body.predictions);
+  });
+
+  it('has the rows that its labels and templates get here', async () => {
+    const { body } = await server.send('PUT', '/v1/label-sets/same', {
+      labels: cifar.labels,
+      templates: cifar.templates,
+    });
+    const env = await server.env();
+    const file = await env.LABEL_SETS.get(`labels/${revision}/same/${body.version}`, 'arrayBuffer');
+    const made = decodeLabelSet(new Uint8Array(file!), { revision, embeddingDim });
+    for (let at = 0; at < made.embeddings.length; at += embeddingDim) {
+      const [row, own] = [cifar, made].map(({ embeddings }) => embeddings.subarray(at, at + embeddingDim));
+      expect(cosines(row, own)[0]).toBeGreaterThan(0.999);
+    }
   });
 
   it.each([

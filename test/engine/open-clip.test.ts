@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 import { cosines } from '../../src/clip/embedding.ts';
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
 import { createPreprocessor } from '../../src/clip/preprocess.ts';
-import { createTokenizer } from '../../src/clip/tokenizer.ts';
 import { createImageDecoder } from '../../src/runtime/decode-image.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from '../../src/runtime/engine.ts';
+import { loadTokenizer } from '../../src/runtime/load-tokenizer.ts';
 import { goldenJson, goldenTensors, maxDifference, readBytes, readJson } from '../golden.ts';
 
 const MODELS = 'test/fixtures/golden/models';
@@ -51,9 +51,8 @@ it('texts, by the tokenizer that all bundles have', async () => {
   if (text?.runtime !== 'engine') throw new Error('the text encoder is not for the engine');
   const { tokenizer: common } = parseModelManifest(readJson('public/models/tiny-64/model.json')).text!;
   expect(text.tokenizer).toEqual({ ...common, contextLength: 20 });
-  const [merges, entities] = common.files.map(({ path }) => `public/models/tiny-64/${path}`);
-  const table = new Map(Object.entries(readJson<Record<string, string>>(entities)));
-  const tokenizer = createTokenizer(text.tokenizer, new Uint16Array(readBytes(merges).buffer), table);
+  const openCommon = async (path: string) => new Response(readBytes(`public/models/${path}`)).body;
+  const tokenizer = await loadTokenizer(openCommon, { id: 'tiny-64', tokenizer: text.tokenizer });
   const encoder = await createEngineTextEncoder(openFile, { id, embeddingDim, text });
   const embeddings = await encoder.encodeTexts(texts.map((prompt) => tokenizer.encode(prompt).tokenIds));
   for (const [i, prompt] of texts.entries()) {

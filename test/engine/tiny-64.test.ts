@@ -2,8 +2,8 @@
 import { expect, it } from 'vitest';
 import { cosines } from '../../src/clip/embedding.ts';
 import { parseModelManifest } from '../../src/clip/model-manifest.ts';
-import { createTokenizer } from '../../src/clip/tokenizer.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from '../../src/runtime/engine.ts';
+import { loadTokenizer } from '../../src/runtime/load-tokenizer.ts';
 import { goldenJson, goldenTensors, readBytes, readJson } from '../golden.ts';
 
 const FOLDER = 'public/models/tiny-64';
@@ -28,9 +28,7 @@ it('images', async () => {
 it('texts', async () => {
   if (text?.runtime !== 'engine') throw new Error('the default text encoder is not for the engine');
   const encoder = await createEngineTextEncoder(openFile, { id, embeddingDim, text });
-  const [merges, entities] = text.tokenizer.files.map(({ path }) => `${FOLDER}/${path}`);
-  const table = new Map(Object.entries(readJson<Record<string, string>>(entities)));
-  const tokenizer = createTokenizer(text.tokenizer, new Uint16Array(readBytes(merges).buffer), table);
+  const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text.tokenizer });
   const embeddings = await encoder.encodeTexts(texts.map((prompt) => tokenizer.encode(prompt).tokenIds));
   for (const [i, prompt] of texts.entries()) {
     expect(cosines(embeddings[i], golden('texts'))[i], prompt).toBeGreaterThan(LEAST_COSINE);

@@ -1,6 +1,6 @@
 /** From a bundle's parts into the engine's memory. */
 import { describe, expect, it } from 'vitest';
-import type { BundleFile } from '../../src/clip/model-manifest.ts';
+import type { BundleFile } from '../../src/clip/bundle-file.ts';
 import { imageTensors } from '../../src/engine/tensors.ts';
 import { createEngineImageEncoder } from '../../src/runtime/engine.ts';
 import { createIsolateMemory, type IsolateMemory } from '../../src/runtime/isolate-memory.ts';

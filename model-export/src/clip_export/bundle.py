@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .bundle_encoders import EncoderFile, Encoders, bundle_text_encoder
-from .encoders import EncodeTexts
-from .label_set import LabelSet, check_name, check_texts, embed_labels, write_label_set
+import numpy as np
+
+from .bundle_encoders import EncoderFile, Encoders
+from .label_embedding import embed_all
+from .label_set import LabelSet, check_name, write_label_set
+from .label_texts import LabelTexts, check_texts
 from .manifest import (
     ASSETS,
     PART_BYTES,
@@ -23,16 +27,8 @@ from .manifest import (
     write_manifest,
 )
 from .progress import Track, silent
+from .prompt_encoders import PromptEncoder, bundle_prompt_encoder
 from .sources.source import Source, SourceText
-
-
-@dataclass(frozen=True)
-class LabelTexts:
-    """What a built-in label set is made from."""
-
-    name: str
-    labels: list[str]
-    templates: list[str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def write_bundle(
     check_name(facts.id)
     for texts in facts.label_sets:
         check_name(texts.name)
-        check_texts(texts.labels, texts.templates)
+        check_texts(texts)
     part_bytes = sys.maxsize if facts.storage == R2 else part_bytes
     towers = {
         name: _encoder_facts(folder, encoder, part_bytes) for name, encoder in encoders.write(folder, track).items()
@@ -68,11 +64,11 @@ def write_bundle(
     if facts.storage == R2:
         manifest["storage"] = R2
         name_by_content(folder, files_of(manifest))
-    encode_texts = bundle_text_encoder(folder, manifest, track) if facts.label_sets else None
-    for texts in facts.label_sets:
+    encoder = bundle_prompt_encoder(folder, manifest, source.device) if facts.label_sets else None
+    for texts in track(facts.label_sets, "label sets"):
         path = folder / "labels" / f"{texts.name}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        write_label_set(make_label_set(manifest, texts, encode_texts), path)
+        write_label_set(make_label_set(manifest, texts, encoder), path)
         entry = file_entry(folder, path)
         if facts.storage == R2:
             name_by_content(folder, [entry])
@@ -81,10 +77,19 @@ def write_bundle(
     return manifest
 
 
-def make_label_set(manifest: dict[str, Any], texts: LabelTexts, encode_texts: EncodeTexts) -> LabelSet:
+def make_label_set(manifest: dict[str, Any], texts: LabelTexts, encoder: PromptEncoder) -> LabelSet:
     """The label set of these texts for the bundle of this manifest."""
-    embeddings = embed_labels(texts.labels, texts.templates, encode_texts)
-    return LabelSet(texts.name, manifest["id"], revision(manifest), texts.labels, texts.templates, embeddings)
+    return replace(label_set_facts(manifest, texts, encoder), embeddings=embed_all(texts, encoder).rows)
+
+
+def label_set_facts(manifest: dict[str, Any], texts: LabelTexts, encoder: PromptEncoder) -> LabelSet:
+    """The set, but its embeddings [0, dim]."""
+    more = {key: json.dumps(prompts, ensure_ascii=False) for key, prompts in texts.metadata().items()}
+    if encoder.called:
+        more["textEncoder"] = json.dumps(encoder.called, ensure_ascii=False)
+    none = np.zeros((0, manifest["embeddingDim"]), np.float32)
+    names, templates = list(texts.labels), list(texts.templates)
+    return LabelSet(texts.name, manifest["id"], revision(manifest), names, templates, none, more)
 
 
 def _encoder_facts(folder: Path, encoder: EncoderFile, part_bytes: int) -> dict[str, Any]:

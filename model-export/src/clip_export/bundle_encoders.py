@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from transformers import CLIPModel
 
-from .clip_tokenizer import ClipTokenizer
+from .clip_tokenizer import LOWER, ClipTokenizer
+from .edge_tokenizer import read_edge_tokenizer
 from .encoders import EncodeImages, EncodeTexts, graph_image_encoder, graph_text_encoder, image_encoder, text_encoder
 from .engine import resnet_reference
 from .engine.file import read_engine_tensors, write_engine_file
@@ -133,7 +134,7 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     text = manifest["text"]
     if text is None:
         raise BundleError(f"{manifest['id']} has no text encoder: it was exported with --image-only")
-    content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(text)
+    content, tokenizer = read_parts(folder, text["files"]), bundle_tokenizer(folder, text)
     if text["runtime"] == ONNX:
         return graph_text_encoder(content, tokenizer, track)
     encoder = EngineEncoder(read_engine_tensors(content), text["architecture"])
@@ -141,6 +142,8 @@ def bundle_text_encoder(folder: Path, manifest: dict[str, Any], track: Track = s
     return text_encoder(embed, tokenizer, track, "texts, engine weights")
 
 
-def bundle_tokenizer(text: dict[str, Any]) -> Tokenizer:
+def bundle_tokenizer(folder: Path, text: dict[str, Any]) -> Tokenizer:
     """The tokenizer of a bundle. `text`: the manifest's."""
-    return ClipTokenizer(text["contextLength"])
+    if text["tokenizer"]["kind"] == "clip-bpe":
+        return ClipTokenizer(text["contextLength"], clean=text["tokenizer"].get("clean", LOWER))
+    return read_edge_tokenizer(folder, text)

@@ -8,7 +8,6 @@ from .bundle import BundleFacts
 from .calibration_texts import CALIBRATION_TEXTS
 from .engine.samples import CalibrationData, image_samples, text_samples
 from .errors import ExportError
-from .label_set import fill_template
 from .photo_list import PhotoList, load_photos
 from .progress import Track, silent
 from .sources.source import Source
@@ -41,7 +40,7 @@ def check_count(folder: Path, pictures: int) -> None:
 
 def text_data(checkpoint: Source, facts: BundleFacts) -> CalibrationData:
     """The built-in sets' prompts, their labels alone and some ordinary texts."""
-    prompts = [fill_template(t, label) for made in facts.label_sets for label in made.labels for t in made.templates]
+    prompts = [text for made in facts.label_sets for label in made.labels for text in made.prompts_of(label)]
     prompts = prompts[:: max(1, len(prompts) // MOST_PROMPTS)]
     labels = [label for made in facts.label_sets for label in made.labels]
     texts = dict.fromkeys([*prompts, *labels[: MOST_PROMPTS // 2], *CALIBRATION_TEXTS, *ORDINARY_TEXTS])

@@ -31,6 +31,8 @@ BYTES = 512
 MERGES = 48_894
 VOCABULARY = BYTES + MERGES + 2
 """the last two: start of text, end of text"""
+LOWER, CLEANINGS = "lower", ("lower", "canonicalize")
+"""CLIP's own cleaning, and those that leave no capitals: the edge's tokenizer knows none"""
 START_ID, END_ID = VOCABULARY - 2, VOCABULARY - 1
 
 
@@ -44,13 +46,17 @@ class ClipTokenizer:
     pad_id: int = 0
     """open_clip's"""
     end_of_text: int = END_ID
+    padding_side: str = "right"
+    heap_bytes: int = 0
+    clean: str = LOWER
+    """open_clip's name of what is done to a text first"""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The start token first, the end token last."""
-        return [encode(text, self.context_length) for text in texts]
+        return [encode(text, self.context_length, self.clean) for text in texts]
 
     def is_truncated(self, text: str) -> bool:
-        return is_truncated(text, self.context_length)
+        return is_truncated(text, self.context_length, self.clean)
 
     def edge_problem(self) -> None:
         return None
@@ -58,7 +64,8 @@ class ClipTokenizer:
     def write(self, folder: Path) -> tuple[dict[str, Any], list[Path]]:
         """Of kind "clip-bpe": the merges, then the table of HTML entities."""
         ids = {"startOfText": START_ID, "endOfText": END_ID}
-        return {"kind": "clip-bpe", **ids, "vocabularySize": self.vocabulary_size}, write_artifact(folder)
+        cleaning = {} if self.clean == LOWER else {"clean": self.clean}
+        return {"kind": "clip-bpe", **ids, "vocabularySize": self.vocabulary_size, **cleaning}, write_artifact(folder)
 
 
 @lru_cache(maxsize=1)
@@ -79,10 +86,10 @@ def open_clip_tokenizer() -> SimpleTokenizer:
     return open_clip_tokenizers().SimpleTokenizer()
 
 
-@lru_cache(maxsize=1)
-def reference_tokenizer() -> SimpleTokenizer:
+@lru_cache
+def reference_tokenizer(clean: str = LOWER) -> SimpleTokenizer:
     """open_clip's tokenizer with OpenAI's spelling of the special tokens; takes a second, so it is made once."""
-    tokenizer = open_clip_tokenizer()
+    tokenizer = open_clip_tokenizers().SimpleTokenizer(clean=clean)
     spelling = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
     pattern = tokenizer.pat.pattern
     for theirs, ours in spelling.items():
@@ -99,19 +106,19 @@ def is_clips(vocabulary: dict[str, int]) -> bool:
     return all(vocabulary.get(token) == id for token, id in reference_tokenizer().encoder.items())
 
 
-def encode(text: str, context_length: int) -> list[int]:
+def encode(text: str, context_length: int, clean: str = LOWER) -> list[int]:
     """Token ids of one text, start token first, end token last, at its own length (2 <= length <= context_length).
 
     A longer text is cut and keeps the end token as its last id, as in open_clip.
     """
-    tokenizer = reference_tokenizer()
+    tokenizer = reference_tokenizer(clean)
     words = tokenizer.encode(text)[: context_length - 2]
     return [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
 
 
-def is_truncated(text: str, context_length: int) -> bool:
+def is_truncated(text: str, context_length: int, clean: str = LOWER) -> bool:
     """Whether `encode` drops the end of this text."""
-    return len(reference_tokenizer().encode(text)) > context_length - 2
+    return len(reference_tokenizer(clean).encode(text)) > context_length - 2
 
 
 def merge_pairs() -> np.ndarray:
@@ -130,9 +137,14 @@ def write_artifact(folder: Path) -> list[Path]:
     """Writes what the edge's tokenizer needs: `merges.bin` (little-endian uint16 pairs, 196 kB) and
     `html-entities.json` (HTML5's named references as Python knows them, name with its semicolon if any -> text)."""
     folder.mkdir(parents=True, exist_ok=True)
-    merges, entities = folder / "merges.bin", folder / "html-entities.json"
+    merges = folder / "merges.bin"
     merges.write_bytes(merge_pairs().tobytes())
+    return [merges, write_html_entities(folder)]
+
+
+def write_html_entities(folder: Path) -> Path:
+    entities = folder / "html-entities.json"
     entities.write_text(
         json.dumps(html.entities.html5, sort_keys=True, separators=(",", ":"), ensure_ascii=False), encoding="utf-8"
     )
-    return [merges, entities]
+    return entities

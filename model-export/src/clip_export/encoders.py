@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
 import torch
 
+from .devices import lent_to
 from .progress import Track, silent
 from .sources.source import Source
 from .tokenizer import Tokenizer
@@ -23,17 +25,36 @@ EncodeTexts = Callable[[Sequence[str]], np.ndarray]
 
 Embed = Callable[[torch.Tensor], torch.Tensor]
 
+T = TypeVar("T")
+
 BATCH = 64
 
 
 def float_image_encoder(source: Source, track: Track = silent) -> EncodeImages:
-    """The checkpoint's image encoder in PyTorch, float32."""
-    return image_encoder(source.image.embed, track, "images, float")
+    """The checkpoint's image encoder in PyTorch, float32, on the source's device."""
+    encode = image_encoder(on_device(source, source.image.embed), track, "images, float")
+    return lending(source, encode)
 
 
 def float_text_encoder(source: Source, track: Track = silent) -> EncodeTexts:
     """The checkpoint's text encoder in PyTorch, float32; of a source that has one."""
-    return text_encoder(source.text.encoder.embed, source.text.tokenizer, track, "texts, float")
+    embed = on_device(source, source.text.encoder.embed)
+    return lending(source, text_encoder(embed, source.text.tokenizer, track, "texts, float"))
+
+
+def on_device(source: Source, embed: Embed) -> Embed:
+    """`embed` on the source's device, from the CPU and back."""
+    return lambda values: embed(values.to(source.device)).cpu()
+
+
+def lending(source: Source, encode: Callable[[T], np.ndarray]) -> Callable[[T], np.ndarray]:
+    """The checkpoint's weights lie on the source's device while `encode` runs."""
+
+    def encode_there(values: T) -> np.ndarray:
+        with lent_to(source.device, source.model):
+            return encode(values)
+
+    return encode_there
 
 
 def image_encoder(embed: Embed, track: Track, what: str) -> EncodeImages:

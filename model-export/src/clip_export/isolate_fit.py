@@ -1,8 +1,9 @@
 """Whether a bundle's encoders fit into an isolate: what does not is refused here, before it is deployed.
 
 An isolate has 128 MiB, of which encoders get 112 (src/runtime/isolate-memory.ts). What the engine takes is known to the
-byte (engine/memory.py): tiny-64's encoders 10.3 and 17.3 MiB, a ViT-B/32's 88.9 and 68.4 MiB. onnxruntime-web's heap
-grows by fifths and never shrinks; after a first answer in workerd (`npm run bench`; ViT-Bs of random_vit.py) it was
+byte (engine/memory.py): tiny-64's encoders 10.3 and 17.3 MiB, a ViT-B/32's, calibrated, 88.9 and 68.4 MiB.
+onnxruntime-web's heap grows by fifths and never shrinks; after a first answer in workerd (`npm run bench`; ViT-Bs of
+random_vit.py) it was
 
     int8 graphs, MiB    9.7 (tiny-64)    9.7 + 15.5    91.0 (ViT-B/32)    84.7 (ViT-B/16)
     heap, MiB          33.3             53.4          207.4              194.3
@@ -22,6 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
+from .edge_tokenizer import HEAP_BYTES
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
 from .errors import ExportError
 from .sources.source import Source
@@ -63,6 +65,8 @@ def check_source(checkpoint: Source, runtime: str, files: Mapping[str, int]) -> 
         encoders = {name: onnx_bytes(size) for name, size in files.items()}
     else:
         encoders = {name: memory_bytes(sizes, files[name]) for name, sizes in engine_sizes(checkpoint).items()}
+    if checkpoint.text:
+        encoders["text"] += checkpoint.text.tokenizer.heap_bytes
     check_encoders(Fit(runtime, encoders))
 
 
@@ -94,13 +98,21 @@ def fit_of(manifest: dict[str, Any]) -> Fit:
 
 
 def encoder_bytes(manifest: dict[str, Any], name: str) -> int:
-    """What the encoder `name`, "image" or "text", takes of an isolate's memory."""
+    """What the encoder `name`, "image" or "text", takes of an isolate's memory, its tokenizer too."""
     tower = manifest[name]
     size = sum(entry["bytes"] for entry in tower["files"])
+    beside = tokenizer_bytes(tower["tokenizer"]) if name == "text" else 0
     if tower["runtime"] == ONNX:
-        return onnx_bytes(size)
+        return onnx_bytes(size) + beside
     more = {"image_size": tower["size"]} if name == "image" else {"context_length": tower["contextLength"]}
-    return memory_bytes(EncoderSizes(tower["architecture"], manifest["embeddingDim"], **more), size)
+    return memory_bytes(EncoderSizes(tower["architecture"], manifest["embeddingDim"], **more), size) + beside
+
+
+def tokenizer_bytes(tokenizer: dict[str, Any]) -> int:
+    """What a bundle's tokenizer takes beside its text encoder, about; CLIP's 1 MiB is not counted."""
+    if tokenizer["kind"] != "hf-tokenizer":
+        return 0
+    return HEAP_BYTES[tokenizer["model"]] * tokenizer["files"][0]["bytes"]
 
 
 def onnx_bytes(graph: int) -> int:

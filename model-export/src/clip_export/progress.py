@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn, track
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
+from rich.text import Text
 
 Track = Callable[[Sequence, str], Iterable]
 """(items, what is done with each) -> the same items, one by one"""
@@ -25,6 +36,31 @@ def under(heading: str, track: Track) -> Track:
 def bar(items: Sequence, description: str) -> Iterable:
     """Draws a bar on the terminal while the items are consumed."""
     return track(items, description=description)
+
+
+Count = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
+"""(unit, how many there are, how many are done) -> a function that is told how many more are done"""
+
+
+@contextmanager
+def counting_bar(unit: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Draws a bar with how many there are each second, and how long it will take."""
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")]
+    with Progress(*columns, SpeedColumn(unit), TimeRemainingColumn(), speed_estimate_period=60) as progress:
+        task = progress.add_task(unit, total=total, completed=done)
+        yield lambda more: progress.advance(task, more)
+
+
+class SpeedColumn(ProgressColumn):
+    """How many units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {self.unit}/s" if speed else f"? {self.unit}/s")
 
 
 Advance = Callable[[int], object]

@@ -8,11 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+from torch import nn
+
 from .errors import ExportError
 
 
 class TokenizerError(ExportError):
     """A checkpoint's tokenizer cannot be read, or the edge cannot have it; the message says why."""
+
+
+def pad(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
+    """[n, length] -> [n, context_length]"""
+    missing = tokenizer.context_length - ids.shape[1]
+    sides = (missing, 0) if tokenizer.padding_side == "left" else (0, missing)
+    return nn.functional.pad(ids, sides, value=tokenizer.pad_id)
 
 
 class Tokenizer(Protocol):
@@ -25,12 +35,23 @@ class Tokenizer(Protocol):
 
     @property
     def pad_id(self) -> int:
-        """What shorter texts are filled up with, after their end, where the encoder sees it."""
+        """What shorter texts are filled up with, where the encoder sees it."""
+        ...
+
+    @property
+    def padding_side(self) -> str:
+        """Where: "right" or "left"."""
         ...
 
     @property
     def end_of_text(self) -> int | None:
         """The id that every text ends with, and is pooled at where the encoder does that; None: there is none."""
+        ...
+
+    @property
+    def heap_bytes(self) -> int:
+        """What it takes of an isolate's memory beside the encoder, about; CLIP's 1 MiB is not counted. For one that the
+        edge can have."""
         ...
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -21,7 +21,7 @@ from .calibrated_scores import calibrate_scores
 from .costs import float_bytes, measure_times
 from .encoders import EncodeTexts, float_text_encoder
 from .errors import ExportError
-from .label_set import LabelSet, embed_labels, fill_template, read_label_set
+from .label_set import LabelSet, embed_texts, read_label_set
 from .measurements import EDGE, Compared, Measurements, Scored, ScoredList
 from .photo_list import LeftOut, PhotoList, load_photos
 from .sources.source import Source
@@ -73,7 +73,8 @@ def measure_bundle(subject: Subject, photo_lists: Sequence[PhotoList] = ()) -> M
 
 def all_texts(label_sets: Sequence[LabelSet]) -> list[str]:
     """Every prompt of the built-in sets, and a few ordinary texts."""
-    prompts = [fill_template(t, label) for made in label_sets for label in made.labels for t in made.templates]
+    made_from = [made.texts() for made in label_sets]
+    prompts = [text for texts in made_from for label in texts.labels for text in texts.prompts_of(label)]
     return [*dict.fromkeys(prompts), *ORDINARY_TEXTS]
 
 
@@ -89,7 +90,7 @@ def score_photos(embedded: EmbeddedPhotos, made: LabelSet, encode_float: EncodeT
     """Float images with float texts; the bundle's and the edge's images with the built-in set: the same labels and
     templates."""
     truth = label_rows(made.labels, embedded.photos.labels)
-    texts = {"float": embed_labels(made.labels, made.templates, encode_float)}
+    texts = {"float": embed_texts(made.texts(), encode_float)}
     variants = {}
     for name, rows in embedded.rows.items():
         known = ~np.isnan(rows).any(axis=1)  # of the pictures that the edge refuses there is none

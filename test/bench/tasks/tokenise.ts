@@ -6,6 +6,7 @@ import { type Context, heldJson, timed } from './context.ts';
 /** The tokenizer's two files, as they are loaded. */
 export async function readTokenizerFiles({ manifest, openFile }: Context) {
   const { tokenizer } = manifest.text!;
+  if (tokenizer.kind !== 'clip-bpe') throw new Error('the tokenizer is not CLIP’s');
   const [merges, entities] = await Promise.all(
     tokenizer.files.map((file) => readBundleFile(openFile, manifest.id, [file])),
   );

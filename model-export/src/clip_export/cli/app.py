@@ -24,11 +24,11 @@ def failing_clearly() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        console.print("stopped: nothing was left half-written")
+        console.print(f"stopped: {stop}" if str(stop) else "stopped: nothing was left half-written", markup=False)
         raise typer.Exit(STOPPED) from stop
     except typer.Exit:  # of a block within
         raise
-    except (ExportError, FileNotFoundError) as error:
+    except (ExportError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         fail(error)
     except Exception as error:
         if not is_full(error):
@@ -51,5 +51,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,  # a key may be among them
+)
 console = Console()

@@ -11,6 +11,7 @@ from .app import app, console, failing_clearly
 from .options import (
     TEMPLATES,
     Checkpoint,
+    Device,
     LabelFile,
     SourceName,
     Strict,
@@ -25,6 +26,7 @@ def compare_templates(
     images: Annotated[Path, typer.Option(help="Photo list: lines of file, tab, label.", exists=True)],
     image_folder: Annotated[Path, typer.Option(help="Where the photos lie.", exists=True)],
     checkpoint: Checkpoint = None,
+    device: Device = None,
     strict: Strict = False,
 ) -> None:
     """Measure which templates suit a checkpoint: zero-shot accuracy of each file's ensemble, in float.
@@ -34,10 +36,11 @@ def compare_templates(
     --images photos.tsv --image-folder photos`
     """
     from ..commands.templates import print_templates
+    from ..devices import find_device
     from ..photo_list import read_photo_list
     from ..sources.source import load_source
 
     with failing_clearly():
         photos = read_photo_list(images, image_folder, strict)
-        loaded = load_source(source, checkpoint=checkpoint)
+        loaded = load_source(source, checkpoint=checkpoint, device=find_device(device))
         print_templates(console, loaded, labels, templates, photos)

@@ -13,6 +13,7 @@ from ..tolerance import Tolerance
 from .app import app, console, failing_clearly
 from .options import (
     Checkpoint,
+    Device,
     Edge,
     ImageFolder,
     Images,
@@ -56,7 +57,10 @@ def export(
             "than CLIP's (SigLIP), and to save memory.",
         ),
     ] = False,
-    labels: Annotated[list[str], typer.Option(help="NAME=labels.txt:templates.txt. The first is the default.")] = [],
+    labels: Annotated[
+        list[str],
+        typer.Option(help="NAME=labels.txt:templates.txt, of the kinds that labels takes. The first is the default."),
+    ] = [],
     images: Images = [],
     image_folder: ImageFolder = [],
     runtime: Annotated[
@@ -82,6 +86,7 @@ def export(
     keep_float: Annotated[int, typer.Option(min=0, help="onnx: layers of each encoder to leave in float32.")] = 0,
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
+    device: Device = None,
     storage: Annotated[
         Storage,
         typer.Option(help="Static assets, in parts of 25 MiB, or an R2 bucket, whole: then outside public/."),
@@ -107,11 +112,13 @@ def export(
     from ..bundle import BundleFacts
     from ..commands.export import ExportOptions, export_bundle, parse_labels
     from ..commands.verify import Checks
+    from ..devices import find_device
     from ..engine.calibration import Goal
     from ..photo_list import read_photo_lists
     from ..sources.source import load_source
 
     with failing_clearly():
+        where = find_device(device)
         photos = read_photo_lists(images, image_folder, strict)
         sets = [parse_labels(text) for text in labels]
         facts = BundleFacts(id, title or id, license, sets, storage.value)
@@ -122,5 +129,6 @@ def export(
         goal = Goal() if parity is None else Goal(parity)
         checks = Checks(tolerance(min_cosine, max_top1_loss, goal.worst), edge, report)
         options = ExportOptions(runtime, keep_float, checks, calibrate, goal, strict, allow_too_large, force)
-        loaded = load_source(source, source_name or None, checkpoint=checkpoint, image_only=image_only)
+        called = source_name or None
+        loaded = load_source(source, called, checkpoint=checkpoint, image_only=image_only, device=where)
         export_bundle(console, loaded, facts, out, photos, options)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..tolerance import Tolerance
+
+
+class Precision(StrEnum):
+    """Of a checkpoint's matrix products."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
 
 SourceName = Annotated[
     str,
@@ -36,6 +46,21 @@ MinCosine = Annotated[
     ),
 ]
 MaxLoss = Annotated[float, typer.Option(help="Most top-1 accuracy that int8 may lose, as a share.")]
+LabelFile = Annotated[
+    Path,
+    typer.Option(help="One label a line; or .csv with the header label,prompt; or .json.", exists=True, dir_okay=False),
+]
+EncoderSource = Annotated[
+    str | None,
+    typer.Option(
+        help="The checkpoint that the bundle was made from, to take its text encoder instead: for a bundle that has "
+        "none, or on a GPU. Named as for export."
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Where PyTorch computes: cpu, cuda, cuda:1, mps. Without it cuda if there is one, else cpu."),
+]
 Report = Annotated[
     Path | None,
     typer.Option(help="An HTML page to write of what was measured, beyond the tolerance or not.", dir_okay=False),
@@ -45,7 +70,6 @@ Edge = Annotated[
     typer.Option(help="Whether to run the bundle by the edge's own code, too: in Node, where that is installed."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Photos that are missing or broken are an error, not left out.")]
-LabelFile = Annotated[Path, typer.Option(help="One label a line.", exists=True)]
 TEMPLATES = 'One template a line, with "{}" for the label.'
 
 

@@ -7,6 +7,7 @@ from .app import app, console, failing_clearly
 from .options import (
     Bundle,
     Checkpoint,
+    Device,
     Edge,
     ImageFolder,
     Images,
@@ -28,6 +29,7 @@ def verify(
     image_folder: ImageFolder = [],
     min_cosine: MinCosine = None,
     max_top1_loss: MaxLoss = Tolerance.top1_loss,
+    device: Device = None,
     edge: Edge = True,
     report: Report = None,
     strict: Strict = False,
@@ -39,9 +41,10 @@ def verify(
     --images photos.tsv --image-folder photos --report tinyclip.html`
     """
     from ..commands.verify import Checks, verify_bundle
+    from ..devices import find_device
     from ..photo_list import read_photo_lists
 
     with failing_clearly():
         checks = Checks(tolerance(min_cosine, max_top1_loss), edge, report)
         photos = read_photo_lists(images, image_folder, strict)
-        verify_bundle(console, bundle, source, photos, checks, checkpoint)
+        verify_bundle(console, bundle, source, photos, checks, checkpoint, find_device(device))

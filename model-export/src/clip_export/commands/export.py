@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from ..atomic import replacing
-from ..bundle import BundleFacts, LabelTexts, write_bundle
+from ..bundle import BundleFacts, write_bundle
 from ..bundle_encoders import (
     ENGINE,
     ONNX,
@@ -30,7 +30,8 @@ from ..engine.resnet import RESNET
 from ..engine.weights import Tensors, Tower
 from ..errors import ExportError
 from ..isolate_fit import check_bundle, check_source, expected_files
-from ..label_set import LabelSetError, fill_template, read_lines
+from ..label_file import read_label_texts
+from ..label_texts import LabelSetError, LabelTexts
 from ..manifest import R2, read_manifest
 from ..photo_list import PhotoList, left_out_line, load_photos
 from ..progress import Track, bar
@@ -183,16 +184,16 @@ def keeping_float(
     graphs = replace(graphs, keep_image=tuple(most_sensitive(graphs.image, images, count, bar)))
     if not checkpoint.text:
         return graphs
-    prompts = [fill_template(made.templates[0], label) for made in facts.label_sets for label in made.labels[:SAMPLES]]
+    prompts = [made.prompts_of(label)[0] for made in facts.label_sets for label in made.labels[:SAMPLES]]
     ids = checkpoint.text.tokenizer.encode([*prompts, *ORDINARY_TEXTS])
     texts = [{"input_ids": np.array([row], np.int32)} for row in ids]
     return replace(graphs, keep_text=tuple(most_sensitive(graphs.text, texts, count, bar)))
 
 
 def parse_labels(text: str) -> LabelTexts:
-    """NAME=labels.txt:templates.txt"""
+    """NAME=labels:templates; the templates may be left out."""
     name, equals, files = text.partition("=")
     labels, colon, templates = files.rpartition(":")
-    if not (equals and colon):
+    if not (equals and name and files) or files.endswith(":"):
         raise LabelSetError(f"--labels {text!r} is not NAME=labels.txt:templates.txt")
-    return LabelTexts(name, read_lines(Path(labels)), read_lines(Path(templates)))
+    return read_label_texts(name, Path(labels if colon else files), Path(templates) if colon else None)

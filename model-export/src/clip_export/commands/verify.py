@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from ..bundle_encoders import (
@@ -45,10 +46,11 @@ def verify_bundle(
     photos: Sequence[PhotoList],
     checks: Checks,
     weights: Path | None = None,
+    device: torch.device | None = None,
 ) -> None:
     """Measures a bundle against its checkpoint and writes `quality`."""
     manifest = read_manifest(bundle)
-    checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None)
+    checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None, device=device)
     runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
     with tempfile.TemporaryDirectory() as scratch:
         graphs = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ftfy
 
 from ..clip_tokenizer import encode, is_truncated
-from .texts import MOJIBAKE, curated, nonsense, prompts
+from ..hard_texts import MOJIBAKE, curated, nonsense, prompts
 
 
 def needs_mojibake_repair(text: str) -> bool:

@@ -12,16 +12,19 @@ from safetensors.numpy import save_file
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from ..engine.file import write_engine_file
+from . import siglip_bundle
 from .bad_images import bad_images
 from .embeddings import EMBEDDED_TEXTS, Reference, rows
 from .engine import golden_engine
 from .engine_memory import golden_memory
+from .hf_tokens import write_hf_tokens
 from .jpeg_images import jpeg_images
 from .open_clip_bundle import ID, TEXTS, write_open_clip_bundle
 from .photos import cc0_photos
 from .pixels import golden_pixels, golden_resizes
 from .png_images import png_images
 from .predictions import golden_predictions
+from .siglip_bundle import write_siglip_bundle
 from .tokens import golden_tokens
 from .webp_gif_images import gif_images, webp_images
 
@@ -86,10 +89,13 @@ def write_engine(out: Path) -> None:
     write_json(out / "engine-memory.json", golden_memory())
 
 
-def write_bundle(samples: Path, out: Path) -> None:
+def write_bundles(samples: Path, out: Path) -> None:
     photos = sample_photos(samples)
+    names = [photo.name for photo in photos]
     save_file(write_open_clip_bundle(photos, out / "models" / ID), out / "open-clip.safetensors")
-    write_json(out / "open-clip.json", {"images": [photo.name for photo in photos], "texts": TEXTS})
+    write_json(out / "open-clip.json", {"images": names, "texts": TEXTS})
+    save_file(write_siglip_bundle(photos, out / "models" / siglip_bundle.ID), out / "siglip.safetensors")
+    write_json(out / "siglip.json", {"images": names, "texts": siglip_bundle.TEXTS})
 
 
 def sample_photos(samples: Path) -> list[Path]:
@@ -110,7 +116,8 @@ def write_golden(model_dir: Path, out: Path, samples: Path, fixtures: Path, prog
         "tokens": lambda: write_json(out / "tokens.json", golden_tokens(context_length=77)),
         "embeddings": lambda: write_embeddings(model_dir, samples, out),
         "engine": lambda: write_engine(out),
-        "bundle": lambda: write_bundle(samples, out),
+        "bundles": lambda: write_bundles(samples, out),
+        "other tokens": lambda: write_json(out / "hf-tokens.json", write_hf_tokens(out)),
     }
     task = progress.add_task("golden files", total=len(steps)) if progress else None
     for name, step in steps.items():

@@ -19,7 +19,7 @@ from ..engine import siglip as engine_siglip
 from ..engine import weights as engine_weights
 from ..graphs import ImageGraph, TextGraph
 from ..hf_tokenizer import HfTokenizer, check_vocabulary, load_library, vocabulary_of
-from ..tokenizer import Tokenizer
+from ..tokenizer import Tokenizer, pad
 from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
@@ -136,8 +136,7 @@ def _siglip(
         return nn.functional.normalize(model.vision_model(pixel_values=pixels).pooler_output, dim=-1)
 
     def embed_padded(ids: torch.Tensor) -> torch.Tensor:
-        missing = tokenizer.context_length - ids.shape[1]
-        return embed_texts(model, nn.functional.pad(ids, (0, missing), value=tokenizer.pad_id))
+        return embed_texts(model, pad(tokenizer, ids))
 
     text = SourceEncoder(
         embed_padded, partial(engine_siglip.text_architecture, model), partial(engine_siglip.text_tensors, model)

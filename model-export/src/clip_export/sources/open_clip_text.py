@@ -11,16 +11,18 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import text_global_pool
 from torch import nn
 
-from ..clip_tokenizer import VOCABULARY, ClipTokenizer
+from ..clip_tokenizer import CLEANINGS, LOWER, VOCABULARY, ClipTokenizer
 from ..engine import open_clip as engine_open_clip
 from ..engine.open_clip import OpenClip
 from ..hf_tokenizer import HfTokenizer, PaddedTokenizer, check_vocabulary, having_files
-from ..tokenizer import Tokenizer, TokenizerError
+from ..tokenizer import Tokenizer, TokenizerError, pad
 from .open_clip_checkpoint import FOLDER, Checkpoint
 from .source import SourceEncoder, SourceText
 
-CLIPS = {"clean": "lower", "reduction_mask": ""}
+CLIPS = {"clean": LOWER, "reduction_mask": ""}
 """SimpleTokenizer's options, as clip_tokenizer.py has them"""
+HF_CLEANING = "whitespace"
+"""HFTokenizer's, if nothing is stated"""
 
 
 def read_tokenizer(found: Checkpoint) -> Tokenizer:
@@ -34,16 +36,20 @@ def read_tokenizer(found: Checkpoint) -> Tokenizer:
         if not text.get("hf_model_name"):
             check_vocabulary(library.tokenizer, rows)
         if not library.tokenizer_mode:
+            clean = (text.get("tokenizer_kwargs") or {}).get("clean", HF_CLEANING)
             zeroed = library.tokenizer.sep_token_id if library.strip_sep_token else None
-            return HfTokenizer(library.tokenizer, library.context_length, rows, library.clean_fn, zeroed)
+            return HfTokenizer(library.tokenizer, library.context_length, rows, clean, zeroed)
         return PaddedTokenizer(library, library.context_length, f"tokenizer_mode {library.tokenizer_mode!r}")
     options = {**CLIPS, **(text.get("tokenizer_kwargs") or {})}
+    clean = options["clean"]
+    if clean in CLEANINGS:
+        options["clean"] = LOWER
     others = [f"{key} {value!r}" for key, value in options.items() if CLIPS.get(key) != value]
     if others or not isinstance(library, SimpleTokenizer):
         return PaddedTokenizer(library, library.context_length, ", ".join(others) or type(library).__name__)
     if rows < VOCABULARY:
         raise TokenizerError(f"its tokenizer has {VOCABULARY} tokens, the text encoder's token table {rows} rows")
-    return ClipTokenizer(library.context_length, rows)
+    return ClipTokenizer(library.context_length, rows, clean=clean)
 
 
 def text_source(model: OpenClip, tokenizer: Tokenizer) -> SourceText:
@@ -88,8 +94,7 @@ def embed_texts(model: OpenClip, tokenizer: Tokenizer, padded: bool, ids: torch.
     """As SourceEncoder.embed; what `encode_text` gives for texts that are filled up to the context's length."""
     ids = ids.long()
     if padded:
-        missing = tokenizer.context_length - ids.shape[1]
-        return model.encode_text(nn.functional.pad(ids, (0, missing), value=tokenizer.pad_id), normalize=True)
+        return model.encode_text(pad(tokenizer, ids), normalize=True)
     text = model if isinstance(model, CLIP) else model.text
     if isinstance(text, HFTextEncoder):
         return model.encode_text(ids, normalize=True)

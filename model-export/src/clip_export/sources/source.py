@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class SourceText:
 
     def edge_problem(self) -> str | None:
         """Why the edge cannot have its texts, as the end of "its texts need …"; None: it can."""
+        if self.padded and self.tokenizer.padding_side != "right":
+            return "a tokenizer that fills them up before their start, and the edge does it after their end"
         return self.tokenizer.edge_problem() or self.problem
 
 
@@ -89,7 +91,9 @@ class Source:
     text: SourceText | None
     """None: the image encoder is exported alone"""
     model: nn.Module
-    """as its library has it, which nothing but that library's own modules and the ONNX graphs know"""
+    """as its library has it, which nothing but that library's own modules and the ONNX graphs know; on the CPU"""
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 # it cannot be changed
+    """where its encoders run"""
 
     @property
     def image_size(self) -> int:
@@ -112,7 +116,12 @@ class Source:
 
 
 def load_source(
-    name: str, display_name: str | None = None, *, checkpoint: Path | None = None, image_only: bool = False
+    name: str,
+    display_name: str | None = None,
+    *,
+    checkpoint: Path | None = None,
+    image_only: bool = False,
+    device: torch.device | None = None,
 ) -> Source:
     """Loads a checkpoint.
 
@@ -120,11 +129,17 @@ def load_source(
     hub; or, after "open_clip:", such a folder, "hf-hub:owner/model", or a name of open_clip's with the tag of a
     pretrained checkpoint, "ViT-B-32/laion2b_s34b_b79k". `checkpoint`: a file of weights for a name of open_clip's,
     which are then not downloaded. `image_only`: the text encoder is left out, and its tokenizer is not looked for.
+    `device`: where the encoders are to run; without one on the CPU.
 
     Raises SourceError if there is no such model, if weights or the tokenizer are missing, or if the edge has not the
     preprocessing that it needs. Whether the edge has the tokenizer is for `SourceText.edge_problem` to say.
     """
-    # Here, because both know this module; and loading open_clip takes seconds.
+    loaded = _load(name, display_name, checkpoint, image_only)
+    return replace(loaded, device=device) if device else loaded
+
+
+def _load(name: str, display_name: str | None, checkpoint: Path | None, image_only: bool) -> Source:
+    # Imported here, because both know this module; and loading open_clip takes seconds.
     folder = Path(name)
     if name.startswith(OPEN_CLIP) or ((folder / OPEN_CLIP_CONFIG).is_file() and not (folder / "config.json").is_file()):
         from .open_clip import load_open_clip
