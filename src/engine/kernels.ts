@@ -17,7 +17,7 @@ export interface Kernels {
     side: number,
     ...more: [channels: number, step: number, first: number, count: number, y: Address, stride: Bytes]
   ): void;
-  averagePool(x: Address, side: number, channels: number, y: Address): void;
+  averagePool(x: Address, side: number, lines: number, channels: number, y: Address): void;
   relu(x: Address, count: number): void;
   meanAndRows(x: Address, rows: number, width: number, positions: Address, y: Address): void;
   embedTokens(

@@ -7,16 +7,16 @@ import { floats, linear, type TensorSpec } from './tensors.ts';
 export interface Bottleneck {
   /** what its tensors' names begin with */
   name: string;
-  /** pixels a side of what comes in */
+  /** pixels a side of what comes in, and of what it puts out: half of it if it pools */
   side: number;
+  outSide: number;
+  pools: boolean;
   /** channels: of what comes in, within, and of what it puts out */
   inputs: number;
   inner: number;
   outputs: number;
   /** The first of a stage has a convolution of its own for what is added to its result. */
   downsample: boolean;
-  /** It halves the side. */
-  pools: boolean;
 }
 
 export interface ResNetShape {
@@ -31,7 +31,7 @@ export interface ResNetShape {
 /** The product makes 8 outputs at a time; those that the model does not have are zeros, in the file and in the maps. */
 const padChannels = (channels: number): number => Math.ceil(channels / 8) * 8;
 
-const half = (side: number): number => Math.floor(side / 2);
+export const half = (side: number): number => Math.floor(side / 2);
 
 /** Of the convolutions that see neighbours. */
 export const NEIGHBOURS = 9;
@@ -48,8 +48,9 @@ export function resNetShape({ stages, width }: ResNetArchitecture, size: number)
     for (let i = 0; i < count; i++) {
       const [downsample, pools] = [i === 0, i === 0 && stage > 0];
       const channels = { inputs, inner: padChannels(inner), outputs: 4 * inner };
-      bottlenecks.push({ name: `stages.${stage}.${i}`, side, ...channels, downsample, pools });
-      if (pools) side = half(side);
+      const outSide = pools ? half(side) : side;
+      bottlenecks.push({ name: `stages.${stage}.${i}`, side, outSide, pools, ...channels, downsample });
+      side = outSide;
       inputs = channels.outputs;
     }
   }
@@ -74,12 +75,16 @@ export function resNetDemands(
 /** What goes into each product: of pixels, or of the attention's tokens. */
 export function resNetProducts({ stem, bottlenecks, side, width }: ResNetShape): ProductInputs[] {
   const stemRows = stem.side ** 2;
+  const stemInputs = NEIGHBOURS * stem.inner;
   return [
     { rows: stemRows, inputs: NEIGHBOURS * COLOURS },
-    { rows: stemRows, inputs: NEIGHBOURS * stem.inner },
-    ...bottlenecks.flatMap(({ side, inputs, inner }) =>
-      [inputs, NEIGHBOURS * inner].map((inputs) => ({ rows: side ** 2, inputs })),
-    ),
+    { rows: stemRows, inputs: stemInputs },
+    { rows: stemRows, inputs: stemInputs, pooled: { side: stem.side, outputs: stem.outputs } },
+    ...bottlenecks.flatMap(({ side, outSide, pools, inputs, inner }) => [
+      { rows: side ** 2, inputs },
+      { rows: outSide ** 2, inputs: inner },
+      { rows: side ** 2, inputs: NEIGHBOURS * inner, pooled: pools ? { side, outputs: inner } : undefined },
+    ]),
     { rows: tokensOf({ side }), inputs: width },
   ];
 }

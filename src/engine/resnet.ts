@@ -13,10 +13,11 @@ import type { EncodeGroup, ImageEncoderSpec } from './image-encoder.ts';
 import { type Kernels, loadKernels, type MemoryPlan, planMemory } from './kernels.ts';
 import { checkLimits } from './limits.ts';
 import type { ModelFile } from './model-file.ts';
-import { createProducts, type Linear, type Matrix, roomFor, rowsOf } from './operations.ts';
+import { type Linear, type Matrix, roomFor, rowsOf } from './operations.ts';
 import {
   type Bottleneck,
   COLOURS,
+  half,
   NEIGHBOURS,
   type ResNetShape,
   resNetDemands,
@@ -31,32 +32,42 @@ import { readWeights, type Weights } from './weights.ts';
 
 /** Addresses of maps. */
 interface Maps {
-  /** Stages put out to the two in turns, and read from the other. */
-  even: number;
-  odd: number;
+  /** What goes into a stage, and is added, lies at the low end of this, what it puts out at the high end. */
+  low: number;
+  high: (map: { side: number; channels: number }) => number;
   /** within a bottleneck; at last the attention's tokens, and their keys and values */
   inner: readonly [number, number];
 }
 
+const bytesOf = (side: number, channels: number) => roomFor(side ** 2) * channels * 4;
+
+/** For a query and what it sees, or an embedding. */
+const vectorBytes = (width: number) => roomFor(1) * width * 4;
+
 function planMaps(plan: MemoryPlan, shape: ResNetShape, spec: { size: number; embeddingDim: number }): Maps {
   const { stem, bottlenecks, width } = shape;
-  const bytes = (side: number, channels: number) => roomFor(side ** 2) * channels * 4;
   const stages = bottlenecks.filter(({ downsample }) => downsample);
-  const outputs = stages.map(({ side, outputs, pools }) => bytes(pools ? Math.floor(side / 2) : side, outputs));
-  const ofParity = (parity: number) => outputs.filter((_, stage) => stage % 2 === parity);
-  const vector = roomFor(1) * 4;
-  const inner = Math.max(
-    bytes(stem.side, stem.inner),
-    ...stages.map(({ side, inner }) => bytes(side, inner)),
-    roomFor(tokensOf(shape)) * 2 * width * 4,
-    vector * spec.embeddingDim,
+  // the two that are there at once
+  const pairs = stages.flatMap(({ side, outSide, inputs, outputs }) => {
+    const shortcut = bytesOf(outSide, inputs);
+    return [shortcut + bytesOf(outSide, outputs), outSide < side ? shortcut + bytesOf(side, inputs) : 0];
+  });
+  const residual = Math.max(
+    bytesOf(spec.size, COLOURS),
+    bytesOf(half(stem.side), stem.outputs) + bytesOf(stem.side, stem.inner),
+    ...pairs,
+    2 * vectorBytes(width),
   );
+  const tokens = roomFor(tokensOf(shape)) * width * 4;
+  const low = plan.take(residual);
+  const firsts = [bytesOf(stem.side, stem.inner), ...stages.map(({ side, inner }) => bytesOf(side, inner))];
   return {
-    even: plan.take(
-      Math.max(bytes(spec.size, COLOURS), bytes(stem.side, stem.outputs), ...ofParity(0), 2 * vector * width),
-    ),
-    odd: plan.take(Math.max(bytes(Math.floor(stem.side / 2), stem.outputs), ...ofParity(1))),
-    inner: [plan.take(inner), plan.take(inner)],
+    low,
+    high: ({ side, channels }) => low + residual - bytesOf(side, channels),
+    inner: [
+      plan.take(Math.max(...firsts, tokens, vectorBytes(spec.embeddingDim))),
+      plan.take(Math.max(...bottlenecks.map(({ outSide, inner }) => bytesOf(outSide, inner)), 2 * tokens)),
+    ],
   };
 }
 
@@ -67,10 +78,11 @@ interface Parts {
   shape: ResNetShape;
 }
 
-/** @returns a function: the image's pixels [size · size, 3] at `maps.even` → what the last stage puts out, at `maps.odd` */
+/** @returns a function: the image's pixels [size · size, 3] at `maps.low` → what the last stage puts out */
 function createBody({ convolutions, weights, maps, shape: { stem, bottlenecks } }: Parts, size: number) {
-  const { linear, pointwise, addPointwise, neighbours, pool } = convolutions;
+  const { linear, pointwise, addPointwise, neighbours, poolNeighbours, pool } = convolutions;
   const [first, second] = maps.inner;
+  const highMap = (side: number, channels: number) => mapAt(maps.high({ side, channels }), side, channels);
   const stemOf = (i: number, outputs: number, inputs: number) =>
     weights.linear(`stem.${i}`, outputs, NEIGHBOURS * inputs);
   const [stem0, stem1] = [stemOf(0, stem.inner, COLOURS), stemOf(1, stem.inner, stem.inner)];
@@ -78,26 +90,27 @@ function createBody({ convolutions, weights, maps, shape: { stem, bottlenecks } 
   const blocks = bottlenecks.map((block) => blockOf(weights, block));
 
   function runStem(): PixelMap {
-    const [hidden, next] = [mapAt(first, stem.side, stem.inner), mapAt(second, stem.side, stem.inner)];
-    const out = mapAt(maps.even, stem.side, stem.outputs);
-    neighbours(mapAt(maps.even, size, COLOURS), stem0, hidden, 2);
+    const [hidden, next] = [mapAt(first, stem.side, stem.inner), highMap(stem.side, stem.inner)];
+    const out = mapAt(maps.low, half(stem.side), stem.outputs);
+    neighbours(mapAt(maps.low, size, COLOURS), stem0, hidden, 2);
     neighbours(hidden, stem1, next);
-    neighbours(next, stem2, out);
-    return pool(out, maps.odd);
+    poolNeighbours(next, stem2, out);
+    return out;
   }
 
   function runBlock(block: Block, x: PixelMap): PixelMap {
-    const [hidden, next] = [mapAt(first, x.side, block.inner), mapAt(second, x.side, block.inner)];
+    const [hidden, next] = [mapAt(first, x.side, block.inner), mapAt(second, block.outSide, block.inner)];
     pointwise(x, block.conv1, hidden);
-    neighbours(hidden, block.conv2, next);
+    if (block.pools) poolNeighbours(hidden, block.conv2, next);
+    else neighbours(hidden, block.conv2, next);
     if (!block.project) {
       addPointwise(next, block.conv3, x);
       return x;
     }
-    const [shortcut, inner] = block.pools ? [pool(x, x.at), pool(next, next.at)] : [x, next];
-    const out = mapAt(x.at === maps.even ? maps.odd : maps.even, inner.side, block.outputs);
+    const shortcut = block.pools ? pool(x, maps.low) : x;
+    const out = highMap(block.outSide, block.outputs);
     linear(shortcut, block.project, out);
-    addPointwise(inner, block.conv3, out);
+    addPointwise(next, block.conv3, out);
     return out;
   }
 
@@ -119,7 +132,7 @@ function blockOf({ linear }: Weights, block: Bottleneck): Block {
 
 /**
  * The mean of all pixels, with its position, attends to itself and to the pixels, and is projected.
- * @returns a function: [pixels, width], not at `maps.even` → [1, embeddingDim]
+ * @returns a function: [pixels, width] → [1, embeddingDim]
  */
 function createHead(
   { kernels, attention }: { kernels: Kernels; attention: AttentionBuffers },
@@ -134,7 +147,7 @@ function createHead(
   const matrix = (at: number, rows: number, columns: number): Matrix => ({ at, rows, columns, stride: columns * 4 });
   const tokens = matrix(maps.inner[0], tokensOf(shape), width);
   const keysValues = matrix(maps.inner[1], tokens.rows, 2 * width);
-  const queries = matrix(maps.even, 1, width);
+  const queries = matrix(maps.low, 1, width);
   const attended = rowsOf(queries, roomFor(1), 1);
   const embedding = matrix(maps.inner[0], 1, embeddingDim);
 
@@ -157,16 +170,16 @@ export async function loadResNet(spec: ImageEncoderSpec<ResNetArchitecture>, fil
   const plan = planMemory(kernels);
   const fileAt = plan.take(file.bytes);
   const maps = planMaps(plan, shape, spec);
-  const { patches, scratch } = planStrips(plan, resNetProducts(shape));
+  const strips = planStrips(plan, resNetProducts(shape));
   const attention = planAttention(plan, tokensOf(shape), shape.width / architecture.heads);
   const memory = plan.allocate(spec.claimMemory);
 
   const weights = await readWeights({ kernels, file, fileAt, noBias: 0 }, resNetTensors(architecture, spec));
-  const convolutions = createConvolutions(kernels, createProducts(kernels, scratch), patches);
+  const convolutions = createConvolutions(kernels, strips);
   const parts = { convolutions, weights, maps, shape };
   const body = createBody(parts, size);
   const head = createHead({ kernels, attention }, parts, { heads: architecture.heads, embeddingDim });
-  const pixels = new Float32Array(memory, maps.even, COLOURS * size ** 2);
+  const pixels = new Float32Array(memory, maps.low, COLOURS * size ** 2);
   const encode = (image: PixelValues): Embedding => {
     interleave(image, pixels);
     return unitVector(new Float32Array(memory, head(body()).at, embeddingDim));

@@ -5,7 +5,9 @@ import { withBench } from './workerd.ts';
 await copyBundles();
 const runs = Number(process.argv[2] ?? 6);
 if (process.argv[3] !== 'engine') {
-  const { ours, library } = await withBench((b) => b.run('imagesInTurns', { engine: 'rn50', onnx: 'rn50-onnx', runs }));
+  const { ours, library } = await withBench((b) =>
+    b.run('imagesInTurns', { engine: 'rn50', onnx: process.argv[4] ?? 'rn50-onnx', runs }),
+  );
   console.log(
     'engine',
     median(ours).toFixed(0),

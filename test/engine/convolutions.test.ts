@@ -1,7 +1,7 @@
 /** Convolutions in strips, and what else a ResNet is made of, against plain loops in float64. */
 import { describe, expect, it } from 'vitest';
 import { createConvolutions, mapAt, planStrips } from '../../src/engine/convolutions.ts';
-import { createProducts, roomFor } from '../../src/engine/operations.ts';
+import { roomFor } from '../../src/engine/operations.ts';
 import { createWorkbench, normal, pack, weights } from './workbench.ts';
 
 /** [outputs][y, x, channel] or [outputs][channel], as whole numbers times SCALE. */
@@ -21,7 +21,10 @@ function setUp({ side, channels, neighbours }: Given) {
   const { kernels, take, put } = bench;
   const inputs = neighbours ? 9 * channels : channels;
   const [x, w, bias] = [normal(side ** 2 * channels, 1), weights(OUTPUTS * inputs, 2), normal(OUTPUTS, 3)];
-  const { patches, scratch } = planStrips({ take }, [{ rows: side ** 2, inputs }]);
+  const strips = planStrips({ take }, [
+    { rows: side ** 2, inputs },
+    { rows: side ** 2, inputs, pooled: { side, outputs: OUTPUTS } },
+  ]);
   const convolution = {
     weight: put(pack({ inputs, outputs: OUTPUTS, w })),
     scale: put(new Float32Array(OUTPUTS).fill(SCALE)),
@@ -32,7 +35,7 @@ function setUp({ side, channels, neighbours }: Given) {
   const room = (channels: number) => take(roomFor(side ** 2) * channels * 4);
   const map = mapAt(room(channels), side, channels);
   new Float32Array(kernels.memory.buffer, map.at).set(x);
-  const convolutions = createConvolutions(kernels, createProducts(kernels, scratch), patches);
+  const convolutions = createConvolutions(kernels, strips);
   return { ...bench, ...convolutions, convolution, map, room, x, w, bias };
 }
 
@@ -76,6 +79,22 @@ describe.each([3, 8, 24])('neighbourhoods of %i channels', (channels) => {
       const at = [Math.floor(pixel / across) * step, (pixel % across) * step] as const;
       return Math.max(0, bench.bias[output] + sum(output, ...at));
     });
+  });
+});
+
+describe.each([8, 24])('neighbourhoods of %i channels, pooled strip by strip', (channels) => {
+  it.each([2, 3, 8, 33, 67, 122])('%i pixels a side', (side) => {
+    const { neighbours, poolNeighbours, pool, convolution, map, room, floats } = setUp({
+      side,
+      channels,
+      neighbours: true,
+    });
+    const whole = mapAt(room(OUTPUTS), side, OUTPUTS);
+    neighbours(map, convolution, whole);
+    const expected = pool(whole, room(OUTPUTS));
+    const found = mapAt(room(OUTPUTS), Math.floor(side / 2), OUTPUTS);
+    poolNeighbours(map, convolution, found);
+    expect(floats(found.at, found.rows * OUTPUTS)).toEqual(floats(expected.at, found.rows * OUTPUTS));
   });
 });
 

@@ -45,16 +45,16 @@ export function gatherNeighbours(
 }
 
 /**
- * The mean of each 2 × 2 pixels; a last column and row that have no neighbour are left out.
- * @param x [side · side, channels] float32
- * @param y [⌊side / 2⌋², channels] float32; may be x
+ * The mean of each 2 × 2 pixels; a last column and line that have no neighbour are left out.
+ * @param x [lines · side, channels] float32
+ * @param y [⌊lines / 2⌋ · ⌊side / 2⌋, channels] float32; may be x
  */
-export function averagePool(x: usize, side: i32, channels: i32, y: usize): void {
+export function averagePool(x: usize, side: i32, lines: i32, channels: i32, y: usize): void {
   const pixel = <usize>channels << 2;
   const line = pixel * <usize>side;
   const quarter = f32x4.splat(0.25);
   const half = side >> 1;
-  for (let row = 0; row < half; row++) {
+  for (let row = 0; row < lines >> 1; row++) {
     let from = x + line * 2 * <usize>row;
     for (let column = 0; column < half; column++) {
       for (const end = from + pixel; from < end; from += 16) {

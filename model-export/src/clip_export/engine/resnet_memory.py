@@ -23,12 +23,17 @@ STRIP_BYTES = 512 * 1024
 class Bottleneck:
     side: int
     """pixels of what comes in"""
+    out_side: int
+    """pixels of what it puts out"""
     inputs: int
     inner: int
     outputs: int
     first: bool
     """of its stage"""
-    pools: bool
+
+    @property
+    def pools(self) -> bool:
+        return self.out_side < self.side
 
 
 class ResNetSizes:
@@ -43,17 +48,24 @@ class ResNetSizes:
         for stage, count in enumerate(architecture["stages"]):
             inner = width * 2**stage
             for i in range(count):
-                pools = stage > 0 and i == 0
-                self.bottlenecks.append(Bottleneck(side, inputs, up(inner, PANEL), 4 * inner, i == 0, pools))
-                side, inputs = side // 2 if pools else side, 4 * inner
+                out_side = side // 2 if stage > 0 and i == 0 else side
+                block = Bottleneck(side, out_side, inputs, up(inner, PANEL), 4 * inner, i == 0)
+                self.bottlenecks.append(block)
+                side, inputs = out_side, block.outputs
         self.width, self.tokens = inputs, side**2 + 1
 
     def activations(self) -> Iterator[int]:
         """Bytes of each buffer."""
         yield from self._maps()
-        strips = [(room(min(rows, _strip_rows(inputs))), up(inputs, INPUTS)) for rows, inputs in self._products()]
-        values = max(rows * inputs for rows, inputs in strips)
-        yield from (FLOAT * values, 2 * values, FLOAT * max(rows for rows, _ in strips))
+        strips = [(room(min(rows, _strip_rows(inputs))), inputs, 0) for rows, inputs in self._products()]
+        strips += [
+            (room(min(side, _strip_lines(side, inputs)) * side), inputs, outputs)
+            for side, inputs, outputs in self._pooled()
+        ]
+        values = max(rows * up(inputs, INPUTS) for rows, inputs, _ in strips)
+        yield FLOAT * values
+        yield FLOAT * max(rows * outputs for rows, _, outputs in strips)
+        yield from (2 * values, FLOAT * max(rows for rows, _, _ in strips))
         yield from attention_buffers(self.tokens, self.width // self.heads)
 
     def tensors(self) -> Iterator[int]:
@@ -73,27 +85,35 @@ class ResNetSizes:
 
     def _maps(self) -> Iterator[int]:
         stages = [block for block in self.bottlenecks if block.first]
-        outputs = [_map(block.side // 2 if block.pools else block.side, block.outputs) for block in stages]
-        vector = FLOAT * room(1)
-        stem = _map(self.stem_side, self.stem_outputs)
-        yield max(_map(self.size, COLOURS), stem, *outputs[0::2], 2 * vector * self.width)
-        yield max(_map(self.stem_side // 2, self.stem_outputs), *outputs[1::2])
-        inner = max(
-            _map(self.stem_side, self.stem_inner),
-            *(_map(block.side, block.inner) for block in stages),
-            FLOAT * room(self.tokens) * 2 * self.width,
-            vector * self.embedding_dim,
-        )
-        yield from (inner, inner)
+        stem = _map(self.stem_side, self.stem_inner)
+        pairs = [_map(self.stem_side // 2, self.stem_outputs) + stem]
+        for block in stages:
+            shortcut = _map(block.out_side, block.inputs)
+            pairs.append(shortcut + _map(block.out_side, block.outputs))
+            if block.pools:
+                pairs.append(shortcut + _map(block.side, block.inputs))
+        tokens, vector = FLOAT * room(self.tokens) * self.width, FLOAT * room(1)
+        yield max(_map(self.size, COLOURS), *pairs, 2 * vector * self.width)
+        yield max(stem, *(_map(block.side, block.inner) for block in stages), tokens, vector * self.embedding_dim)
+        yield max(*(_map(block.out_side, block.inner) for block in self.bottlenecks), 2 * tokens)
 
     def _products(self) -> Iterator[tuple[int, int]]:
-        """Rows and inputs."""
+        """Rows and inputs, of those whose outputs are not pooled."""
         yield self.stem_side**2, NEIGHBOURS * COLOURS
         yield self.stem_side**2, NEIGHBOURS * self.stem_inner
         for block in self.bottlenecks:
             yield block.side**2, block.inputs
-            yield block.side**2, NEIGHBOURS * block.inner
+            yield block.out_side**2, block.inner
+            if not block.pools:
+                yield block.side**2, NEIGHBOURS * block.inner
         yield self.tokens, self.width
+
+    def _pooled(self) -> Iterator[tuple[int, int, int]]:
+        """Pixels a side, inputs and outputs, of those whose outputs are pooled."""
+        yield self.stem_side, NEIGHBOURS * self.stem_inner, self.stem_outputs
+        for block in self.bottlenecks:
+            if block.pools:
+                yield block.side, NEIGHBOURS * block.inner, block.inner
 
 
 def _map(side: int, channels: int) -> int:
@@ -102,3 +122,7 @@ def _map(side: int, channels: int) -> int:
 
 def _strip_rows(inputs: int) -> int:
     return 8 * max(1, STRIP_BYTES // (up(inputs, INPUTS) * FLOAT * 8))
+
+
+def _strip_lines(side: int, inputs: int) -> int:
+    return 2 * max(1, _strip_rows(inputs) // (2 * side))
