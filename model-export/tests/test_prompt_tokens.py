@@ -10,7 +10,18 @@ from clip_export.label_file import read_lines
 from clip_export.prompt_tokens import PromptTokens, prompt_tokens
 
 FILES = Path(__file__).parents[1]
-ODD = ["", "   ", "<|endoftext|> a", "A<|STARTOFTEXT|>b", "it's 'S 'LL", "a\tb", "caf\u00e9", "&amp; &lt;", "ſ's", "a" * 300]
+ODD = [
+    "",
+    "   ",
+    "<|endoftext|> a",
+    "A<|STARTOFTEXT|>b",
+    "it's 'S 'LL",
+    "a\tb",
+    "caf\u00e9",
+    "&amp; &lt;",
+    "ſ's",
+    "a" * 300,
+]
 
 
 def test_they_are_the_references() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from clip_export.accuracy import answers
 from clip_export.calibrated_scores import calibrate_scores
+from clip_export.errors import ExportError
 from clip_export.manifest import read_manifest
 from clip_export.measurements import Compared, Measurements, Scored, ScoredList
 from clip_export.photo_list import LeftOut, PhotoList
@@ -126,6 +127,13 @@ def test_it_is_the_same_every_time(html: str, measured: Measurements, tmp_path: 
     assert (tmp_path / "new" / "a.html").read_text(encoding="utf-8") == html
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.html"]
     assert len(html) < 200_000
+
+
+def test_where_it_cannot_be_written(measured: Measurements, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    bare = Measurements(measured.images, None, milliseconds={"image": {"float": 1.0}})
+    with pytest.raises(ExportError, match=r"the report .*x\.html cannot be written"):
+        write_page(tmp_path / "file" / "x.html", with_quality(bare, text=None), bare, LIMIT)
 
 
 def test_everybody_can_read_it(html: str) -> None:

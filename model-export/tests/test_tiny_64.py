@@ -114,6 +114,33 @@ def test_engine_weights_cost_next_to_nothing(manifest: dict[str, Any]) -> None:
         assert measured["cosineWorst"] >= worst
 
 
+def test_at_the_edge_as_in_pytorch(manifest: dict[str, Any]) -> None:
+    parity = manifest["quality"]["parity"]
+    for tower, worst in (("image", 0.9994), ("text", 0.9995)):
+        assert parity[tower]["edge"]["cosineMean"] >= 0.9999
+        assert parity[tower]["edge"]["cosineWorst"] >= worst
+    assert parity["text"]["edge"]["tokenIdsDiffer"] == 0
+    for entry in manifest["quality"]["accuracy"]:
+        assert entry["edge"]["top1"] == pytest.approx(entry["float"]["top1"], abs=0.005)
+        assert entry["calibration"]["eceAfter"] < entry["calibration"]["eceBefore"]
+
+
+def test_report_and_card_say_what_the_manifest_says(manifest: dict[str, Any]) -> None:
+    report = (REPOSITORY / "docs/reports/tiny-64.html").read_text(encoding="utf-8")
+    card = (BUNDLE / "README.md").read_text(encoding="utf-8")
+    quality = manifest["quality"]
+    assert manifest["revision"] in report
+    for tower in quality["parity"].values():
+        for stage in ("engineWeights", "edge"):
+            assert f"{tower[stage]['cosineMean']:.6f}" in report
+            assert f"{tower[stage]['cosineWorst']:.6f}" in report
+    for entry in quality["accuracy"]:
+        for variant in ("float", "int8", "edge"):
+            shares = [f"{100 * entry[variant][key]:.2f} %" for key in ("top1", "top5", "ece")]
+            assert '</td><td class="n">'.join(shares) in report
+            assert " | ".join(shares) in card
+
+
 def test_both_bundles_answer_alike(manifest: dict[str, Any], onnx_manifest: dict[str, Any]) -> None:
     bundles = ((BUNDLE, manifest), (ONNX_BUNDLE, onnx_manifest))
     pixels = noise(manifest["image"]["size"])[:4]

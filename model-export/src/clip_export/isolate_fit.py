@@ -1,8 +1,9 @@
 """Whether a bundle's encoders fit into an isolate: what does not is refused here, before it is deployed.
 
 An isolate has 128 MiB, of which encoders get 112 (src/runtime/isolate-memory.ts). What the engine takes is known to the
-byte (engine/memory.py): tiny-64's encoders 10.3 and 17.3 MiB, a ViT-B/32's 88.9 and 68.4 MiB. onnxruntime-web's heap
-grows by fifths and never shrinks; after a first answer in workerd (`npm run bench`; ViT-Bs of random_vit.py) it was
+byte (engine/memory.py): tiny-64's encoders 10.3 and 17.3 MiB, a ViT-B/32's, calibrated, 88.9 and 68.4 MiB.
+onnxruntime-web's heap grows by fifths and never shrinks; after a first answer in workerd (`npm run bench`; ViT-Bs of
+random_vit.py) it was
 
     int8 graphs, MiB    9.7 (tiny-64)    9.7 + 15.5    91.0 (ViT-B/32)    84.7 (ViT-B/16)
     heap, MiB          33.3             53.4          207.4              194.3

@@ -8,11 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .app import app, console, failing_clearly
+from .app import STOPPED, app, console, failing_clearly
 from .options import Checkpoint
-
-INTERRUPTED = 130
-"""what a shell says of a command that Ctrl-C ended"""
 
 
 class Loss(StrEnum):
@@ -142,4 +139,4 @@ def train(
         )
         finished = train_with_bar(console, settings)
     if not finished:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(STOPPED)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from ..bundle import BundleFacts, replacing, write_bundle
+from ..atomic import replacing
+from ..bundle import BundleFacts, write_bundle
 from ..bundle_encoders import ENGINE, ONNX, EngineEncoders, write_float_graphs
 from ..engine.architecture import ArchitectureError
 from ..errors import ExportError
@@ -33,7 +34,7 @@ TEXTS = [
 ]
 
 
-ALIKE = 0.985
+ALIKE = 0.99
 """the most that the embeddings of two pictures, or of two texts, may be alike"""
 
 

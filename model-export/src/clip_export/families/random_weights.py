@@ -11,6 +11,7 @@ from torch import nn
 Model = TypeVar("Model", bound=nn.Module)
 
 NORMS = (nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+SHARPER = 2.0
 MATRICES = (nn.Linear, nn.Conv2d, nn.Embedding)
 
 
@@ -22,10 +23,11 @@ def draw(model: Model, seed: int) -> Model:
     texts get embeddings that differ.
     """
     random = torch.Generator().manual_seed(seed)
-    for module in model.modules():
+    for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if not name.startswith("logit_"):
-                parameter.copy_(_values(module, name, parameter, random))
+                values = _values(module, name, parameter, random)
+                parameter.copy_(values * _emphasis(f"{path}.{name}", parameter))
     return model.eval()
 
 
@@ -65,3 +67,13 @@ def _values(module: nn.Module, name: str, parameter: nn.Parameter, random: torch
     return (
         values * 0.5 + 0.5 if name in ("gamma", "weight", "scale") else values
     )  # of layers; else positions, class tokens
+
+
+def _emphasis(path: str, parameter: nn.Parameter) -> torch.Tensor | float:
+    """Attention that looks at some tokens more than at others, and positions that do not drown what stands there."""
+    if "pos" in path:
+        return 0.3
+    if any(name in path for name in ("in_proj_weight", "qkv.weight")):  # queries, keys, values
+        rows = len(parameter) // 3
+        return torch.cat([torch.full((2 * rows, 1), SHARPER), torch.ones(rows, 1)])
+    return SHARPER if any(name in path for name in ("q_proj.weight", "k_proj.weight")) else 1

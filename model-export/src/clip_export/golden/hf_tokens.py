@@ -19,6 +19,8 @@ from .small_tokenizers import load, save_gemma, save_siglip, save_t5
 from .tokens import needs_mojibake_repair
 
 CONTEXT = 32
+NAMES = ["<pad>", "<eos> a <bos> cat<eos>", "＜/s＞ cat", "a<mask>b", "<0x41>", "▁a ▁▁ cat"]
+"""of special tokens, in a text. Not those that SiglipTokenizer looks for before it cleans: at the edge they are text"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def write_hf_tokens(out: Path) -> dict[str, Any]:
     """Writes `hf-LIBRARY.json` into `out`, each a `tokenizer.json`, but no charsmap: all have the same. Returns {texts,
     clipCanonicalize, cases: [{library, contextLength, tokenizer, ids, truncated}]}, `tokenizer` as in a manifest,
     without files; `clipCanonicalize` are the ids of CLIP's own behind open_clip's "canonicalize"."""
-    texts = [*curated(), *prompts()[::5], *nonsense(120)]
+    texts = [*curated(), *NAMES, *prompts()[::5], *nonsense(120)]
     texts = [text for text in dict.fromkeys(texts) if not needs_mojibake_repair(text)]
     clips = ClipTokenizer(CONTEXT, clean="canonicalize")
     golden: dict[str, Any] = {"texts": texts, "clipCanonicalize": clips.encode(texts), "cases": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..confusion import ClassAnswers, classes_worst_first, confusion
+from ..errors import ExportError
 from ..manifest import files_of
 from ..measurements import EDGE, Measurements, ScoredList
 from ..photo_list import named
@@ -32,11 +34,18 @@ ENVIRONMENT = Environment(
 
 
 def write_page(path: Path, manifest: dict[str, Any], measured: Measurements, limit: Tolerance) -> None:
-    """Writes the page of a bundle, whose `quality` is already in the manifest."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes the page of a bundle, whose `quality` is already in the manifest. Raises ExportError if it cannot be
+    written."""
+    html = page(manifest, measured, limit)
     unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(page(manifest, measured, limit), encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(html, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise ExportError(f"the report {path} cannot be written: {error.strerror}") from error
 
 
 def page(manifest: dict[str, Any], measured: Measurements, limit: Tolerance) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..atomic import whole_file
+from ..errors import ExportError
 from .errors import TrainError
 from .optimiser import MovingAverage
 from .pairs import Position
@@ -64,7 +66,7 @@ def save_checkpoint(folder: Path, state: State, progress: Progress, ranks: Ranks
     if failure:
         older = newest_checkpoint(folder)
         kept = f"{older} is still there: run the same command again" if older else "there is no older one"
-        raise TrainError(f"{path}: the checkpoint cannot be written: {failure}. {kept}")
+        raise TrainError(f"{path}: the checkpoint cannot be written: {failure}; {kept}")
     if ranks.first:
         for old in checkpoints(folder)[:-keep]:
             old.unlink()
@@ -74,17 +76,15 @@ def save_checkpoint(folder: Path, state: State, progress: Progress, ranks: Ranks
 def _write(path: Path, content: dict[str, Any]) -> str | None:
     """What failed, if anything did."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
+    for left in path.parent.glob("step-*.unfinished"):  # of a run that was killed
+        left.unlink()
     try:
-        with scratch.open("wb") as file:
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
-    except (OSError, RuntimeError) as error:  # PyTorch's own writer turns the system's errors into RuntimeErrors
-        scratch.unlink(missing_ok=True)
-        cause = error.__context__ if isinstance(error.__context__, OSError) else error
-        return (getattr(cause, "strerror", None) or str(cause)).splitlines()[0]
+    except (ExportError, OSError, RuntimeError) as error:  # PyTorch's writer has RuntimeErrors
+        return str(error).splitlines()[0]
     return None
 
 

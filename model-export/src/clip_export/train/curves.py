@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..atomic import whole_file
 from .metrics import Row
 
 RECALLS = {"image_to_text": "image → text", "text_to_image": "text → image"}
@@ -29,9 +30,8 @@ def draw_curves(rows: Sequence[Row], file: Path) -> None:
     for panel in panels:
         panel.set_xlabel("step")
         panel.grid(alpha=0.3)
-    scratch = file.with_name(f".{file.name}")
-    figure.savefig(scratch, format=file.suffix[1:])
-    scratch.replace(file)
+    with whole_file(file) as unfinished:
+        figure.savefig(unfinished, format=file.suffix[1:])
 
 
 def _draw_recall(panel: Axes, rows: Sequence[Row]) -> None:

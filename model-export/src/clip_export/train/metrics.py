@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import whole_file
+
 Row = dict[str, float]
 """`step`, and either the training's numbers (`loss`, `logit_scale`, …) or the evaluation's (`image_to_text@1`, …)"""
 
@@ -27,6 +29,5 @@ class Metrics:
         """Drops what was measured after `step`, which a continued run measures again."""
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        scratch = self.file.with_suffix(".tmp")
-        scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        scratch.replace(self.file)
+        with whole_file(self.file) as unfinished:
+            unfinished.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 
+from ..disk import naming_full_disk
 from .checkpoint import Progress
 from .curves import draw_curves
-from .errors import TrainError
 from .evaluation import evaluate
 from .pairs import Position
 from .run import Run, averaged
@@ -72,14 +72,13 @@ def finish(run: Run) -> bool:
 
 
 def write_model(run: Run) -> None:
-    """The whole folder, or none. Raises TrainError if it cannot be written."""
-    scratch = run.settings.out / ".model"
-    shutil.rmtree(scratch, ignore_errors=True)
+    """The whole folder, or none. Raises DiskFullError; the last checkpoint stays, and the same command tries again."""
+    unfinished = run.settings.out / ".model"
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        scratch.mkdir()
-        run.model.save(scratch)
-        scratch.replace(run.settings.model)
-    except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        why = f"{run.settings.model} cannot be written: {error.strerror or error}"
-        raise TrainError(f"{why}. The checkpoint stays: the same command tries again") from error
+        with naming_full_disk(run.settings.out):
+            unfinished.mkdir()
+            run.model.save(unfinished)
+            unfinished.replace(run.settings.model)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..atomic import whole_file
 from .errors import TrainError
 from .ranks import Ranks
 
@@ -91,9 +92,8 @@ def keep_settings(settings: TrainSettings, ranks: Ranks) -> None:
         if settings.out.exists() and any(settings.out.iterdir()):
             raise TrainError(f"{settings.out} is not empty and no run of this command")
         settings.out.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(".tmp")
-        scratch.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-        scratch.replace(file)
+        with whole_file(file) as unfinished:
+            unfinished.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
 
 
 def _plain(settings: TrainSettings) -> dict[str, Any]:
