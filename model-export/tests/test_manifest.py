@@ -27,7 +27,7 @@ def test_manifest_is_the_contract(bundle: Path) -> None:
     settings = {key: written["image"][key] for key in ("size", "resize", "interpolation", "runtime")}
     assert settings == {"size": 32, "resize": "shortest", "interpolation": "bicubic", "runtime": "onnx"}
     text = written["text"]
-    assert (text["contextLength"], text["pooling"], text["padTo"], text["runtime"]) == (77, "first-eot", None, "onnx")
+    assert (text["contextLength"], text["pooling"], text["padTo"], text["runtime"]) == (77, "graph", None, "onnx")
     tokenizer = {key: value for key, value in text["tokenizer"].items() if key != "files"}
     numbers = {"startOfText": 49406, "endOfText": 49407, "vocabularySize": 49408}
     assert tokenizer == {"kind": "clip-bpe", **numbers}
