@@ -15,6 +15,8 @@ export interface Family {
   id: string;
   name: string;
   published: string;
+  /** the cosine that a picture is to reach on the engine */
+  least: number;
   /** of each text, filled up to the context's length */
   tokens: number[][];
   runtimes: Record<'engine' | 'onnx', { model?: string; refused?: string }>;

@@ -48,7 +48,7 @@ def write_family(family: Family, photos: list[Path], out: Path) -> dict[str, Any
         reference = family.load(folder)
         tokens = reference.token_ids(TEXTS)
         save_file(reference_tensors(reference, photos, tokens), out / f"{family.id}.safetensors")
-    facts = {"id": family.id, "name": family.name, "published": family.published}
+    facts = {"id": family.id, "name": family.name, "published": family.published, "least": family.least}
     return {**facts, "tokens": tokens.tolist(), "runtimes": made}
 
 

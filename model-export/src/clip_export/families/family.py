@@ -34,3 +34,5 @@ class Family:
     save: Callable[[Path], None]
     """writes a small checkpoint with random weights into a new folder"""
     load: Callable[[Path], Reference]
+    least: float = 0.999
+    """the cosine that a picture is to reach on the engine"""
