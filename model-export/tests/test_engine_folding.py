@@ -35,7 +35,7 @@ def towers(name: str) -> dict[str, tuple[Tower, Samples]]:
 
 
 @pytest.mark.parametrize("which", FAST)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("resnet")])  # these are never folded
 def test_what_is_computed_stays(name: str, which: str) -> None:
     for tower, samples in towers(name).values():
         before = {key: values.copy() for key, values in tower.tensors.items()}

@@ -26,8 +26,9 @@ from clip_export.golden.engine import MODELS, golden_engine
 from clip_export.golden.engine_model import unit_rows
 from clip_export.manifest import read_manifest, read_parts
 from clip_export.sources.source import Source
+from clip_export.stages import Subject
 from clip_export.tolerance import Tolerance
-from clip_export.verify import check_quality, measure_quality, noise
+from clip_export.verify import check_quality, measure_bundle, noise
 
 GOLDEN = Path(__file__).parents[2] / "test/fixtures/golden"
 
@@ -149,7 +150,7 @@ def test_an_engine_bundle(source: Source, facts: BundleFacts, tmp_path: Path) ->
     assert manifest["image"]["architecture"]["patch"] == 8
     assert [entry["path"] for entry in manifest["image"]["files"]] == ["image.safetensors"]
     assert [entry["path"] for entry in manifest["text"]["files"]] == ["text.safetensors.1", "text.safetensors.2"]
-    quality = measure_quality(tmp_path, manifest, source, None)
+    quality = measure_bundle(Subject(tmp_path, manifest, source)).quality()
     assert set(quality["parity"]["image"]) == {"on", "count", "engineWeights"}
     assert set(quality["parity"]["text"]) == {"count", "engineWeights"}
     check_quality(quality, Tolerance())

@@ -52,7 +52,7 @@ def test_a_resnets_error_is_its_rounded_weights(tmp_path: Path) -> None:
     pixels = np.stack([RESNET.load(checkpoint).pixel_values(Image.open(photo)) for photo in SAMPLES])
     with torch.inference_mode():
         exact, rounded = (
-            made.encode_image(torch.from_numpy(pixels), normalize=True) for made in (model, round_(model))
+            made.encode_image(torch.from_numpy(pixels), normalize=True) for made in (model, with_rounded_weights(model))
         )
     bundle = tmp_path / "bundle"
     bundle.mkdir()

@@ -102,7 +102,7 @@ def test_open_clips_hf_tokenizer(save: object, clean: str | None, tmp_path: Path
 
 
 def test_a_multilingual_text_encoder_of_transformers(unigram: Path, tmp_path: Path) -> None:
-    """open_clip's XLM-RoBERTa: its texts can be embedded here, and are refused for the edge."""
+    """open_clip's XLM-RoBERTa: its texts can be embedded here, and on onnxruntime-web; the engine refuses them."""
     sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}
     XLMRobertaConfig(**sizes, vocab_size=UNIGRAM_SIZE + 20, max_position_embeddings=90).save_pretrained(
         tmp_path / "text"
@@ -123,10 +123,16 @@ def test_a_multilingual_text_encoder_of_transformers(unigram: Path, tmp_path: Pa
     with torch.inference_mode():
         expected = model.encode_text(open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS), normalize=True)
     np.testing.assert_allclose(float_text_encoder(source)(TEXTS), expected, atol=1e-5)
-    refused = run("export", folder, "--id", "x", "--out", tmp_path / "x")
+    refused = run("export", folder, "--id", "x", "--out", tmp_path / "x", "--runtime", "engine")
     assert refused.exit_code == 1
     assert "HFTextEncoder" in refused.output
     assert not (tmp_path / "x").exists()
+    made = run("export", folder, "--id", "x", "--out", tmp_path / "x")
+    assert made.exit_code == 0, made.output
+    manifest = read_manifest(tmp_path / "x")
+    assert manifest["text"]["runtime"] == "onnx"
+    rows = bundle_text_encoder(tmp_path / "x", manifest)(TEXTS)
+    assert (rows * expected.numpy()).sum(axis=1).min() > 0.99
 
 
 def test_the_charsmap_is_sentencepieces_and_tokenizers_own(unigram: Path) -> None:

@@ -10,14 +10,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 from edge_worker import REPOSITORY, Way, Worker
 from test_cli import run
 
 from clip_export.bundle import LabelTexts, make_label_set
-from clip_export.bundle_encoders import bundle_text_encoder
 from clip_export.deployment import Deployment, DeploymentError, retry_after
-from clip_export.label_set import LabelSet, read_label_set, read_lines, write_label_set
+from clip_export.label_file import read_lines
+from clip_export.label_set import LabelSet, read_label_set, write_label_set
 from clip_export.manifest import read_manifest
+from clip_export.prompt_encoders import bundle_prompt_encoder
 
 TINY = REPOSITORY / "public/models/tiny-64"
 EXPORTER = REPOSITORY / "model-export"
@@ -190,7 +192,7 @@ def test_the_pipeline_and_the_edge_agree(worker: Worker, tmp_path: Path, labels:
     )
     manifest = read_manifest(TINY)
     file = tmp_path / "pipeline.safetensors"
-    write_label_set(make_label_set(manifest, texts, bundle_text_encoder(TINY, manifest)), file)
+    write_label_set(make_label_set(manifest, texts, bundle_prompt_encoder(TINY, manifest, torch.device("cpu"))), file)
     assert run("push", file, "--url", worker.url).exit_code == 0
     own = {"labels": texts.labels, "templates": texts.templates}
     answer = httpx.put(f"{worker.url}v1/label-sets/edge", json=own, timeout=120)
