@@ -84,9 +84,9 @@ def bundle_prompt_encoder(folder: Path, manifest: dict[str, Any], device: torch.
 def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: str = "float32") -> PromptEncoder:
     """The text encoder of the checkpoint that a bundle was made from, on the source's device.
 
-    `precision`: of its matrix products; float32, bfloat16 or float16. Raises ExportError for another checkpoint.
+    `precision`: of its matrix products; float32, bfloat16 or float16. Raises SourceError for another checkpoint.
     """
-    check_source(source, manifest)
+    source.check_made(manifest)
     if source.text is None:
         raise ExportError(f"{source.name}: its texts cannot be embedded, only its images are loaded")
     device, dtype = source.device, PRECISIONS[precision]
@@ -100,16 +100,6 @@ def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: s
     tokens = prompt_tokens(source.text.tokenizer)
     running = partial(lent_to, device, source.model)
     return PromptEncoder(tokens, embed, source.embedding_dim, f"{source.name}, {precision}", running=running)
-
-
-def check_source(source: Source, manifest: dict[str, Any]) -> None:
-    """Raises ExportError unless the bundle was made from this checkpoint."""
-    made_from = manifest["source"]
-    if source.sha256 != made_from["sha256"]:
-        raise ExportError(
-            f"--source {source.name} has weights of sha256 {source.sha256[:12]}…, and {manifest['id']} was made from "
-            f"{made_from['name']}, {made_from['sha256'][:12]}…: its texts would not meet this bundle's pictures"
-        )
 
 
 def as_encode_texts(encoder: PromptEncoder) -> Callable[[Sequence[str]], np.ndarray]:
