@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .bundle_encoders import ONNX, bundle_tokenizer
-from .devices import lent_to
+from .devices import DTYPES, lent_to
 from .encoders import filled_up, open_session
 from .engine.file import read_engine_tensors
 from .engine.text_encoder import TextEncoder
@@ -27,7 +27,6 @@ from .manifest import BundleError, read_parts
 from .prompt_tokens import prompt_tokens
 from .sources.source import Source
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH = 512
 
 
@@ -89,7 +88,7 @@ def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: s
     source.check_made(manifest)
     if source.text is None:
         raise ExportError(f"{source.name}: its texts cannot be embedded, only its images are loaded")
-    device, dtype = source.device, PRECISIONS[precision]
+    device, dtype = source.device, DTYPES[precision]
 
     @torch.inference_mode()
     def embed(ids: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,9 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
         model, preprocessing = _load(name)
         sha256 = weights_sha256(name)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
+        raise SourceError(
+            f"{name} is neither a folder nor a hub name of a CLIPModel or SiglipModel: {error}"
+        ) from error
     called = display_name or (folder.resolve().name if folder.is_dir() else name)
     with reading_tokenizer(name):
         tokenizer = None if image_only else _tokenizer(name, model)
