@@ -54,8 +54,8 @@ def export(
         bool,
         typer.Option(
             "--image-only",
-            help="Without the text encoder: label sets are then made elsewhere. For checkpoints with another tokenizer "
-            "than CLIP's (SigLIP), and to save memory.",
+            help="Without the text encoder: label sets are then made by labels --source. For tokenizers that the edge "
+            "does not have, and to save memory.",
         ),
     ] = False,
     labels: Annotated[

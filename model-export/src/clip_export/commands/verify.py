@@ -48,9 +48,10 @@ def verify_bundle(
     weights: Path | None = None,
     device: torch.device | None = None,
 ) -> None:
-    """Measures a bundle against its checkpoint and writes `quality`."""
+    """Measures a bundle against its checkpoint and writes `quality`. Raises SourceError for another checkpoint."""
     manifest = read_manifest(bundle)
     checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None, device=device)
+    checkpoint.check_made(manifest)
     runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
     with tempfile.TemporaryDirectory() as scratch:
         graphs = None

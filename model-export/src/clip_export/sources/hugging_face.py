@@ -17,7 +17,6 @@ from ..clip_tokenizer import VOCABULARY, ClipTokenizer, is_clips
 from ..engine import architecture as engine_architecture
 from ..engine import siglip as engine_siglip
 from ..engine import weights as engine_weights
-from ..graphs import ImageGraph, TextGraph
 from ..hf_tokenizer import HfTokenizer, check_vocabulary, load_library, vocabulary_of
 from ..tokenizer import Tokenizer, pad
 from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
@@ -48,7 +47,9 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
         model, preprocessing = _load(name)
         sha256 = weights_sha256(name)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
+        raise SourceError(
+            f"{name} is neither a folder nor a hub name of a CLIPModel or SiglipModel: {error}"
+        ) from error
     called = display_name or (folder.resolve().name if folder.is_dir() else name)
     with reading_tokenizer(name):
         tokenizer = None if image_only else _tokenizer(name, model)
@@ -89,7 +90,7 @@ def _clip(
 ) -> Source:
     config = model.config
     image = SourceEncoder(
-        ImageGraph(model).eval(),
+        partial(embed_images, model),
         partial(engine_architecture.image_architecture, config),
         partial(engine_weights.image_tensors, model),
     )
@@ -110,7 +111,7 @@ def _clip(
 def _clip_text(model: CLIPModel, tokenizer: Tokenizer) -> SourceText:
     problem = None
     if isinstance(tokenizer, ClipTokenizer):
-        embed = TextGraph(model).eval()
+        embed = partial(embed_texts_by_end, model, tokenizer.end_of_text)
     else:
         embed = partial(embed_texts, model)
         end = model.config.text_config.eos_token_id
@@ -124,6 +125,21 @@ def _clip_text(model: CLIPModel, tokenizer: Tokenizer) -> SourceText:
     return SourceText(encoder, tokenizer, padded=False, problem=problem)
 
 
+def embed_images(model: CLIPModel | SiglipModel, pixels: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed."""
+    return nn.functional.normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+
+def embed_texts_by_end(model: CLIPModel, end_of_text: int, ids: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed, by the output at the first end-of-text token: what follows it does not matter."""
+    ids = ids.long()
+    states = model.text_model(input_ids=ids).last_hidden_state  # [n, length, width]
+    # Not the encoder's own pooling: some checkpoints name a wrong end-of-text token in their config.
+    end = (ids == end_of_text).int().argmax(dim=-1)  # [n]
+    pooled = states[torch.arange(ids.shape[0], device=ids.device), end]  # [n, width]
+    return nn.functional.normalize(model.text_projection(pooled), dim=-1)
+
+
 def embed_texts(model: CLIPModel | SiglipModel, ids: torch.Tensor) -> torch.Tensor:
     """As SourceEncoder.embed, by the model's own pooling."""
     return nn.functional.normalize(model.get_text_features(ids.long()).pooler_output, dim=-1)
@@ -132,9 +148,6 @@ def embed_texts(model: CLIPModel | SiglipModel, ids: torch.Tensor) -> torch.Tens
 def _siglip(
     model: SiglipModel, name: str, sha256: str, preprocessing: dict[str, Any], tokenizer: Tokenizer | None
 ) -> Source:
-    def embed_images(pixels: torch.Tensor) -> torch.Tensor:
-        return nn.functional.normalize(model.vision_model(pixel_values=pixels).pooler_output, dim=-1)
-
     def embed_padded(ids: torch.Tensor) -> torch.Tensor:
         return embed_texts(model, pad(tokenizer, ids))
 
@@ -150,7 +163,9 @@ def _siglip(
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=float(model.logit_bias.detach()),
         image=SourceEncoder(
-            embed_images, partial(engine_siglip.image_architecture, model), partial(engine_siglip.image_tensors, model)
+            partial(embed_images, model),
+            partial(engine_siglip.image_architecture, model),
+            partial(engine_siglip.image_tensors, model),
         ),
         text=SourceText(text, tokenizer, padded=True) if tokenizer else None,
         model=model,
