@@ -54,8 +54,8 @@ def export(
         bool,
         typer.Option(
             "--image-only",
-            help="Without the text encoder: label sets are then made elsewhere. For checkpoints with another tokenizer "
-            "than CLIP's (SigLIP), and to save memory.",
+            help="Without the text encoder: label sets are then made elsewhere. For text encoders that the "
+            "Worker cannot have, or that leave the image encoder no room.",
         ),
     ] = False,
     labels: Annotated[
