@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
+from test_cli import run
 
 from clip_export.clip_tokenizer import ClipTokenizer
 from clip_export.encoders import float_text_encoder, graph_text_encoder
@@ -117,3 +119,25 @@ def test_built_in_set_is_made_by_the_bundles_own_encoder(bundle: Path) -> None:
 def test_lines_are_trimmed_and_empty_ones_dropped(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"  tabby cat \r\n\r\nespresso\n\n")
     assert read_lines(tmp_path / "labels.txt") == ["tabby cat", "espresso"]
+
+
+def test_a_file_that_is_no_label_set_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
+    """`--out birds.txt` for `birds.safetensors` is easily typed."""
+    labels = tmp_path / "birds.txt"
+    labels.write_text("magpie\nrobin\n", encoding="utf-8")
+    examples = tmp_path / "birds" / "magpie"
+    examples.mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(examples / "1.png")
+    embedded = ("labels", bundle, "--name", "birds", "--labels", labels, "--out")
+    shown = ("prototypes", bundle, "--name", "birds", "--examples", examples.parent, "--out")
+    made, photos = tmp_path / "birds.safetensors", tmp_path / "photos.tsv"
+    photos.write_text("1.png\tmagpie\n", encoding="utf-8")
+    calibrated = ("calibrate", bundle, made, "--images", photos, "--image-folder", examples, "--out")
+    assert run(*embedded, made).exit_code == 0
+    for command in (embedded, shown, calibrated):
+        refused = run(*command, labels)
+        assert (refused.exit_code, "is there and no label set" in refused.output) == (1, True), refused.output
+        nowhere = run(*command, tmp_path / "new" / "birds.safetensors")
+        assert (nowhere.exit_code, "is no folder: make it" in nowhere.output) == (1, True), nowhere.output
+    assert labels.read_text(encoding="utf-8") == "magpie\nrobin\n"
+    assert run(*shown, made).exit_code == 0  # another label set in its place is what was asked for

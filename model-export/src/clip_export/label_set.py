@@ -122,6 +122,21 @@ def write_label_set(label_set: LabelSet, path: Path, dtype: str = "F32") -> None
             file.write(np.ascontiguousarray(rows, DTYPES[dtype]).tobytes())
 
 
+def check_place(out: Path) -> None:
+    """Before the long work: raises LabelSetError if there is no folder for `out`, or a file that is no label set."""
+    if not out.parent.is_dir():
+        raise LabelSetError(f"{out.parent} is no folder: make it, or choose another place for {out.name}")
+    if not out.exists():
+        return
+    try:
+        with safe_open(out, framework="numpy") as file:
+            found = (file.metadata() or {}).get("format")
+    except (OSError, SafetensorError):
+        found = None
+    if found != FORMAT:
+        raise LabelSetError(f"{out} is there and no label set: it would be overwritten. Choose another name")
+
+
 def read_dtype(path: Path) -> str:
     """ "F32" or "F16": of the rows as they lie in the file."""
     with safe_open(path, framework="numpy") as file:

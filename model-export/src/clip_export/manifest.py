@@ -83,6 +83,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises BundleError naming the first thing that does not fit.
     """
+    if not (folder / "model.json").is_file():
+        raise BundleError(f"{folder} is not a model bundle: it has no model.json")
     try:
         manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from ..bundle_encoders import bundle_image_encoder
 from ..errors import ExportError
 from ..label_embedding import embed_all
 from ..label_file import read_lines
-from ..label_set import LabelSet, read_dtype, read_label_set, write_label_set
+from ..label_set import LabelSet, check_place, read_dtype, read_label_set, write_label_set
 from ..label_set_calibration import Background, Calibration, calibrate, calibrated
 from ..label_texts import LabelSetError, LabelTexts
 from ..manifest import read_manifest, revision
@@ -44,6 +44,7 @@ def calibrate_label_set(
     out: Path,
 ) -> None:
     """Fits, measures on what was kept apart, prints, and writes the set with its calibration to `out`."""
+    check_place(out)
     manifest, label_set = read_manifest(bundle), read_label_set(path)
     check_made_for(manifest, label_set, path)
     background = embed_background(bundle, manifest, label_set, options)

@@ -12,6 +12,7 @@ from ..bundle import label_set_facts
 from ..errors import ExportError
 from ..growing_label_set import GrowingLabelSet
 from ..label_embedding import embed_chunks, labels_in_chunk
+from ..label_set import check_place
 from ..label_texts import LabelTexts, check_texts
 from ..manifest import read_manifest
 from ..progress import Count, counting_bar
@@ -42,6 +43,7 @@ def write_labels(
 ) -> None:
     """Embeds a label set, going on with what an earlier run left."""
     check_texts(texts)
+    check_place(out)
     manifest = read_manifest(bundle)
     encoder = choose_encoder(bundle, manifest, options)
     facts, dtype = label_set_facts(manifest, texts, encoder), "F16" if options.float16 else "F32"

@@ -11,7 +11,7 @@ from rich.console import Console
 from ..bundle import label_set_facts
 from ..bundle_encoders import bundle_image_encoder
 from ..label_embedding import embed_all
-from ..label_set import LabelSet, check_name, write_label_set
+from ..label_set import LabelSet, check_name, check_place, write_label_set
 from ..label_texts import LabelTexts
 from ..manifest import read_manifest, revision
 from ..photo_list import left_out_line, load_photos
@@ -35,6 +35,7 @@ def write_prototypes(
 ) -> None:
     """A label set of example pictures."""
     check_name(name)
+    check_place(out)
     manifest, found = read_manifest(bundle), find_examples(examples)
     read, pixels = load_photos(replace(found.photos, strict=options.strict), manifest["image"], bar)
     if read.left_out:
