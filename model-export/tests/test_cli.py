@@ -12,6 +12,7 @@ import pytest
 from conftest import save_random_clip
 from PIL import Image
 from safetensors.numpy import load_file
+from transformers import CLIPConfig, CLIPModel
 from typer.testing import CliRunner, Result
 
 from clip_export.cli import app
@@ -116,6 +117,18 @@ def test_verify_fails_for_another_checkpoint(bundle: Path, tmp_path: Path) -> No
     result = run("verify", bundle, save_random_clip(tmp_path / "other", seed=1))
     assert result.exit_code == 1
     assert "text, int8: worst cosine" in result.output
+
+
+def test_verify_fails_for_a_checkpoint_of_another_size(bundle: Path, checkpoint: Path, tmp_path: Path) -> None:
+    config = CLIPConfig.from_pretrained(checkpoint)
+    dimensions = config.projection_dim
+    for part in (config, config.text_config, config.vision_config):
+        part.projection_dim = 2 * dimensions
+    CLIPModel(config).save_pretrained(tmp_path / "wide")
+    result = run("verify", bundle, tmp_path / "wide")
+    assert result.exit_code == 1
+    assert f"wide has {2 * dimensions} dimensions" in result.output
+    assert "it was made from random-clip" in result.output
 
 
 def test_verify_fails_for_a_damaged_bundle(bundle: Path, checkpoint: Path) -> None:

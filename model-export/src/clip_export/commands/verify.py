@@ -17,6 +17,7 @@ from ..bundle_encoders import (
     write_float_graphs,
 )
 from ..edge import EdgeCode, EdgeError, find_edge
+from ..errors import ExportError
 from ..manifest import read_manifest, revision, write_manifest
 from ..measurements import Measurements
 from ..photo_list import PhotoList, left_out_line, named
@@ -51,6 +52,7 @@ def verify_bundle(
     """Measures a bundle against its checkpoint and writes `quality`."""
     manifest = read_manifest(bundle)
     checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None, device=device)
+    check_sizes(manifest, checkpoint)
     runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
     with tempfile.TemporaryDirectory() as scratch:
         graphs = None
@@ -58,6 +60,17 @@ def verify_bundle(
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
         verify_into(console, bundle, manifest, checkpoint, graphs, photos, checks)
+
+
+def check_sizes(manifest: dict[str, Any], checkpoint: Source) -> None:
+    """Raises ExportError for a checkpoint that the bundle cannot be of."""
+    bundles = (manifest["embeddingDim"], manifest["image"]["size"])
+    checkpoints = (checkpoint.embedding_dim, checkpoint.image_size)
+    if bundles != checkpoints:
+        raise ExportError(
+            "{} has {} dimensions and pictures of {} pixels, ".format(checkpoint.name, *checkpoints)
+            + "{} {} and {}: it was made from {}".format(manifest["id"], *bundles, manifest["source"]["name"])
+        )
 
 
 def verify_into(
