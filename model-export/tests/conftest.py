@@ -12,6 +12,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from clip_export.bundle import BundleFacts, LabelTexts, write_bundle
 from clip_export.bundle_encoders import FloatGraphs, write_float_graphs
+from clip_export.golden.saved_open_clip import save_open_clip
 from clip_export.sources.source import Source, load_source
 
 SIZE = 32
@@ -53,6 +54,12 @@ def graphs(source: Source, tmp_path_factory: pytest.TempPathFactory) -> FloatGra
 def facts() -> BundleFacts:
     animals = LabelTexts("animals", ["cat", "dog", "horse"], ["a photo of a {}.", "art of the {}."])
     return BundleFacts("random", "Random CLIP", "none", [animals])
+
+
+@pytest.fixture(scope="session")
+def plain_open_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of open_clip's in a folder."""
+    return save_open_clip(tmp_path_factory.mktemp("open_clip") / "plain")
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from test_cli import run
 
 from clip_export.bundle import BundleFacts, write_bundle
 from clip_export.bundle_encoders import EngineEncoders
+from clip_export.commands.calibrate import CalibrateOptions, embed_background
+from clip_export.commands.labels import LabelOptions
 from clip_export.devices import find_device, lent_to
 from clip_export.errors import ExportError
-from clip_export.label_set import embed_labels, read_label_set
+from clip_export.label_set import LabelSet, embed_labels, read_label_set
 from clip_export.manifest import read_manifest
 from clip_export.prompt_encoders import as_encode_texts, source_prompt_encoder
 from clip_export.sources.source import Source, load_source
@@ -73,7 +75,7 @@ def test_an_image_only_bundle_takes_the_checkpoints_texts(
     assert "images has no text encoder: it was exported with --image-only. Name the checkpoint" in refused.output
     other = run("labels", image_only, *options, "--source", save_random_clip(tmp_path / "other", seed=1))
     assert other.exit_code == 1
-    assert "its texts would not meet this bundle's pictures" in other.output
+    assert "and images was made from random-clip, " in other.output
     result = run("labels", image_only, *options, "--source", checkpoint, "--device", "cpu")
     assert result.exit_code == 0, result.output
     found = read_label_set(out)
@@ -91,6 +93,17 @@ def token_ids() -> list[list[int]]:
     from clip_export.clip_tokenizer import encode
 
     return [encode(f"a photo of a {label}.", 77) for label in LABELS]
+
+
+def test_the_background_of_example_pictures(image_only: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """[regression] Whether a text encoder made the set was asked of one that no texts made."""
+    manifest = read_manifest(image_only)
+    (tmp_path / "background.txt").write_text("nothing.")
+    made = LabelSet("x", "images", manifest["revision"], ["a"], [], np.eye(1, 32, dtype=np.float32))
+    options = CalibrateOptions(0.05, LabelOptions(torch.device("cpu"), str(checkpoint)), tmp_path / "background.txt")
+    assert embed_background(image_only, manifest, made, options).embeddings.shape == (1, 32)
+    with pytest.raises(ExportError, match="leave --source out"):
+        embed_background(image_only, manifest, replace(made, templates=["{}"]), options)
 
 
 def test_half_precision_is_near_float(source: Source) -> None:

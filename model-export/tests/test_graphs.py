@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from clip_export.bundle_encoders import FloatGraphs
-from clip_export.graphs import END_OF_TEXT, write_text_graph
+from clip_export.clip_tokenizer import END_ID as END_OF_TEXT
+from clip_export.graphs import write_text_graph
 from clip_export.sources.source import Source, load_source
 
 

@@ -30,6 +30,7 @@ from clip_export.hf_tokenizer import HfTokenizer
 from clip_export.isolate_fit import MEBI, FitError, check_encoders, encoder_bytes, fit_of
 from clip_export.manifest import read_manifest
 from clip_export.sources.source import SourceError, load_source
+from clip_export.train.trained_model import load_model
 
 HARD = [*curated(), *nonsense(100)]
 
@@ -222,6 +223,8 @@ def test_padding_before_a_text(siglip: Path, tmp_path: Path) -> None:
     tokenizer = load(tmp_path / "left")
     ids = tokenizer(TEXTS, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt").input_ids
     assert ids[0, 0] == 1
+    trained = load_model(str(tmp_path / "left"), None, "sigmoid", 2)
+    np.testing.assert_array_equal(trained.pad(source.text.tokenizer.encode(TEXTS)), ids)
     with torch.inference_mode():
         expected = nn.functional.normalize(model.get_text_features(ids).pooler_output, dim=-1)
     np.testing.assert_allclose(float_text_encoder(source)(TEXTS), expected, atol=1e-6)

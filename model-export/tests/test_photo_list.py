@@ -111,6 +111,12 @@ def test_a_list_that_is_none(tmp_path: Path, content: bytes, message: str) -> No
         read_photo_list(tmp_path / "photos.tsv", tmp_path)
 
 
+def test_lines_end_as_in_an_editor(tmp_path: Path) -> None:
+    """[regression] U+2028 and a form feed within a label were taken for line ends."""
+    (tmp_path / "photos.tsv").write_bytes("a.png\tred\u2028cat\r\n\nb.png\tblue\x0cdog\rc.png\tcow".encode())
+    assert read_photo_list(tmp_path / "photos.tsv", tmp_path).labels == ["red\u2028cat", "blue\x0cdog", "cow"]
+
+
 def test_texts_in_utf_8(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("\ufeffkäse\r\n".encode())
     assert read_text(tmp_path / "a.txt") == "käse\r\n"

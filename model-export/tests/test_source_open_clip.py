@@ -1,4 +1,4 @@
-"""open_clip's checkpoints: which are found and loaded, how pictures are prepared for them, and what is refused."""
+"""open_clip's checkpoints in a folder: loaded, how pictures are prepared for them, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import open_clip
 import pytest
@@ -36,24 +35,19 @@ def altered(config: Config, **sections: Any) -> Config:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_open_clip(tmp_path_factory.mktemp("open_clip") / "plain")
-
-
-@pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_open_clip(tmp_path_factory.mktemp("open_clip") / "siglip", SIGLIP, SQUASHED)
 
 
-def test_facts_of_a_folder(plain: Path) -> None:
-    source = load_source(str(plain))
-    sha256 = hashlib.sha256((plain / WEIGHTS).read_bytes()).hexdigest()
+def test_facts_of_a_folder(plain_open_clip: Path) -> None:
+    source = load_source(str(plain_open_clip))
+    sha256 = hashlib.sha256((plain_open_clip / WEIGHTS).read_bytes()).hexdigest()
     assert source.facts() == {"kind": "open_clip", "name": "plain", "sha256": sha256}
     assert (source.image_size, source.text.context_length, source.embedding_dim) == (32, 77, 24)
     assert source.similarity() == {"kind": "softmax", "logitScale": pytest.approx(1 / 0.07)}
     assert source.text.padding() == {"padTo": None}
     assert not source.model.training
-    assert load_source(f"open_clip:{plain}").facts() == source.facts()
+    assert load_source(f"open_clip:{plain_open_clip}").facts() == source.facts()
 
 
 def test_a_sigmoid_model_that_sees_padding(siglip: Path) -> None:
@@ -191,9 +185,11 @@ def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
         ({"text_cfg": {"context_length": 32}, "custom_text": True}, "77 positions of the text encoder"),
     ],
 )
-def test_weights_of_another_size_are_not_stretched(plain: Path, tmp_path: Path, changes: Config, message: str) -> None:
+def test_weights_of_another_size_are_not_stretched(
+    plain_open_clip: Path, tmp_path: Path, changes: Config, message: str
+) -> None:
     folder = save_open_clip(tmp_path / "model", altered(PLAIN, **changes))
-    shutil.copy(plain / WEIGHTS, folder / WEIGHTS)
+    shutil.copy(plain_open_clip / WEIGHTS, folder / WEIGHTS)
     with pytest.raises(SourceError, match=message):
         load_source(str(folder))
 
@@ -235,119 +231,6 @@ def test_a_coca_is_named(tmp_path: Path) -> None:
     save_file(model.state_dict(), tmp_path / WEIGHTS)
     with pytest.raises(SourceError, match="open_clip's CoCa is not supported, CLIP and CustomTextCLIP are"):
         load_source(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("open_clip:ViT-B-32", "ViT-B-32 needs a tag, ViT-B-32/TAG, or a --checkpoint; the tags are openai, laion400m"),
-        ("open_clip:ViT-B-32/laion", "no checkpoint 'laion' of ViT-B-32; the tags are openai, laion400m"),
-        ("open_clip:ViT-B32/openai", "open_clip has no model 'ViT-B32'.*it has ViT-B-32"),
-        ("open_clip:no/such/folder", "open_clip has no model 'no', and there is no open_clip_config.json in no/such"),
-        ("open_clip:", "open_clip has no model ''"),
-    ],
-)
-def test_names_that_are_refused_before_anything_is_downloaded(name: str, message: str) -> None:
-    with pytest.raises(SourceError, match=message):
-        load_source(name)
-
-
-@pytest.fixture
-def registered(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The plain model as one that open_clip knows by the name "tiny", with two tags; its weights."""
-    config = altered(PLAIN, quick_gelu=False)
-    published = {"hf_hub": "", "url": "", **PREPARED, "interpolation": "bicubic", "resize_mode": "shortest"}
-    tags = {"one": published, "two": {**published, **SQUASHED, "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", config)
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "untold", config)
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", tags)
-    return plain / WEIGHTS
-
-
-def test_a_file_of_weights_for_a_tag(registered: Path, plain: Path) -> None:
-    source = load_source("open_clip:tiny/two", checkpoint=registered)
-    half = [0.5, 0.5, 0.5]
-    numbers = {"size": 32, "mean": half, "std": half}
-    assert source.preprocessing == {**numbers, "resize": "squash", "interpolation": "bilinear"}
-    assert source.facts()["name"] == f"tiny/two, {WEIGHTS}"
-    images, expected = (float_image_encoder(made)(noise(32)) for made in (source, load_source(str(plain))))
-    np.testing.assert_array_equal(images, expected)
-
-
-@pytest.fixture
-def hub(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plain model as "owner/tiny", downloaded before; there is no network."""
-    snapshot = tmp_path / "models--owner--tiny/snapshots/abc"
-    shutil.copytree(plain, snapshot)
-    refs = tmp_path / "models--owner--tiny/refs"
-    refs.mkdir()
-    (refs / "main").write_text("abc")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-
-
-def test_a_tag_is_downloaded(registered: Path, hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["tiny"]["two"], "hf_hub", "owner/tiny/")
-    source = load_source("open_clip:tiny/two")
-    sha256 = hashlib.sha256(registered.read_bytes()).hexdigest()
-    assert source.facts() == {"kind": "open_clip", "name": "tiny/two", "sha256": sha256}
-    assert source.image.architecture()["activation"] == "quick_gelu"
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["tiny"]["one"], "hf_hub", "owner/none/")
-    with pytest.raises(SourceError, match=r"tiny/one: cannot be downloaded: .*owner/none"):
-        load_source("open_clip:tiny/one")
-
-
-def test_a_name_of_the_hub(plain: Path, hub: None) -> None:
-    source, expected = load_source("open_clip:hf-hub:owner/tiny"), load_source(str(plain))
-    assert source.facts() == expected.facts() | {"name": "owner/tiny"}
-    assert source.preprocessing == expected.preprocessing
-    with pytest.raises(SourceError, match="hf-hub:owner/none: cannot be downloaded"):
-        load_source("open_clip:hf-hub:owner/none")
-
-
-def test_a_folder_that_both_libraries_know(plain: Path, checkpoint: Path, tmp_path: Path) -> None:
-    shutil.copytree(plain, tmp_path / "both")
-    shutil.copytree(checkpoint, tmp_path / "both", dirs_exist_ok=True)
-    assert load_source(str(tmp_path / "both")).kind == "huggingface"
-    assert load_source(f"open_clip:{tmp_path}/both").kind == "open_clip"
-
-
-def test_quick_gelu_is_the_tags(registered: Path) -> None:
-    activations = [
-        load_source(f"open_clip:tiny/{tag}", checkpoint=registered).image.architecture()["activation"]
-        for tag in ("one", "two")
-    ]
-    assert activations == ["gelu", "quick_gelu"]
-
-
-def test_a_file_of_weights_says_not_how_pictures_are_prepared(
-    registered: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(SourceError, match=r"in several ways for its checkpoints one, two\. Say which.*tiny/TAG"):
-        load_source("open_clip:tiny", checkpoint=registered)
-    with pytest.raises(SourceError, match=r"open_clip does not say how pictures are prepared.*open_clip_config\.json"):
-        load_source("open_clip:untold", checkpoint=registered)
-    monkeypatch.delitem(open_clip.pretrained._PRETRAINED["tiny"], "one")
-    assert load_source("open_clip:tiny", checkpoint=registered).preprocessing["resize"] == "squash"
-
-
-def test_a_checkpoint_of_open_clips_training(registered: Path, tmp_path: Path) -> None:
-    """As open_clip_train writes it, from several GPUs."""
-    state = {f"module.{name}": values for name, values in load_file(registered).items()}
-    torch.save({"epoch": 32, "name": "mine", "state_dict": state, "optimizer": {}}, tmp_path / "one")
-    source = load_source("open_clip:tiny/one", checkpoint=tmp_path / "one")
-    np.testing.assert_array_equal(source.model.visual.proj.detach(), state["module.visual.proj"])
-
-
-@pytest.mark.parametrize("name", ["{plain}", "open_clip:{plain}", "open_clip:hf-hub:a/b", "a/b"])
-def test_a_file_of_weights_for_what_has_its_own(plain: Path, name: str) -> None:
-    with pytest.raises(SourceError, match="--checkpoint is for a name of open_clip's"):
-        load_source(name.format(plain=plain), checkpoint=plain / WEIGHTS)
-
-
-def test_published_checkpoints_of_one_model_may_differ(plain: Path) -> None:
-    with pytest.raises(SourceError, match=r"ViT-L-14: pictures are prepared in several ways.*openai, laion400m_e31"):
-        load_source("open_clip:ViT-L-14", checkpoint=plain / WEIGHTS)
 
 
 def test_text_context_is_the_models(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ export interface Share {
 }
 
 export const encoderName = (kind: 'image' | 'text', id: string): string => `${kind} encoder of "${id}"`;
+export const tokenizerName = (id: string): string => `tokenizer of "${id}"`;
 
 const mebi = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 

@@ -2,7 +2,7 @@
 import { createTokenizer, type Tokenizer } from '../clip/tokenizer.ts';
 import type { HfTokenizerManifest, HfTokenizerModel, TokenizerManifest } from '../clip/tokenizer-manifest.ts';
 import { type OpenFile, readBundleFile } from './bundle.ts';
-import type { IsolateMemory } from './isolate-memory.ts';
+import { type IsolateMemory, tokenizerName } from './isolate-memory.ts';
 
 /**
  * Heap for a byte of a `tokenizer.json`, once it is a tokenizer; measured in Node with @huggingface/tokenizers 0.2: 29.6 MiB
@@ -23,7 +23,7 @@ export async function loadTokenizer(
   { id, tokenizer }: { id: string; tokenizer: TokenizerManifest },
   memory?: IsolateMemory,
 ): Promise<Tokenizer> {
-  const claimed = `tokenizer of "${id}"`;
+  const claimed = tokenizerName(id);
   if (tokenizer.kind === 'hf-tokenizer') memory?.claim(claimed, heapBytes(tokenizer));
   try {
     const files = await Promise.all(tokenizer.files.map((file) => readBundleFile(openFile, id, [file])));

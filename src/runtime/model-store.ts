@@ -6,7 +6,7 @@ import { type ModelManifest, parseModelManifest } from '../clip/model-manifest.t
 import type { DecodeImage } from '../clip/pixels.ts';
 import { bytesOf, type OpenFile, readBundleFile, readFile } from './bundle.ts';
 import { createEngineImageEncoder, createEngineTextEncoder } from './engine.ts';
-import { createIsolateMemory, encoderName, type SharedMemory } from './isolate-memory.ts';
+import { createIsolateMemory, encoderName, type SharedMemory, tokenizerName } from './isolate-memory.ts';
 import { type KeepAlive, loadOnce } from './load-once.ts';
 import { loadTokenizer } from './load-tokenizer.ts';
 
@@ -62,12 +62,17 @@ async function loadModel(
     // a text must not take the place of the image encoder, which every picture needs
     const own = memory.keeping({ encoder: encoderName('image', id), bytes: bytesOf(image.files) });
     const tokenizer = await loadTokenizer(openFile, { id, tokenizer: text.tokenizer }, own);
-    if (text.runtime === 'engine') {
-      return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, own) };
+    try {
+      if (text.runtime === 'engine') {
+        return { tokenizer, encoder: await createEngineTextEncoder(openFile, { id, embeddingDim, text }, own) };
+      }
+      const graph = await readBundleFile(openFile, id, text.files);
+      const { createOnnxTextEncoder } = await import('#onnx');
+      return { tokenizer, encoder: await createOnnxTextEncoder(graph, { ...text, embeddingDim }) };
+    } catch (error) {
+      own.release(tokenizerName(id)); // nobody has it
+      throw error;
     }
-    const graph = await readBundleFile(openFile, id, text.files);
-    const { createOnnxTextEncoder } = await import('#onnx');
-    return { tokenizer, encoder: await createOnnxTextEncoder(graph, { ...text, embeddingDim }) };
   };
   return createModel(manifest, {
     decodeImage,

@@ -5,6 +5,7 @@ import { createModelStore } from '../../src/runtime/model-store.ts';
 import { goldenJson, readBytes } from '../golden.ts';
 
 const MEBI = 1024 * 1024;
+const measure = <T>(_: string, step: () => T): T => step();
 
 it('is as much as clip-export refuses a bundle by', () => {
   expect(goldenJson<{ isolateBytes: number }>('engine-memory').isolateBytes).toBe(ENCODER_BYTES);
@@ -32,8 +33,6 @@ describe('a model whose encoders do not fit both', () => {
     keepAlive: () => {},
     encoderBytes: 20 * MEBI, // the text encoder alone takes 17
   });
-  const measure = <T>(_: string, step: () => T): T => step();
-
   it('refuses texts, though they come first, and still takes pictures', async () => {
     const model = await models.get();
     await expect(model.embedTexts(['a cat'], measure)).rejects.toMatchObject({
@@ -42,4 +41,17 @@ describe('a model whose encoders do not fit both', () => {
     });
     await expect(model.embedImage(readBytes('samples/chelsea.png'), measure)).resolves.toHaveLength(256);
   });
+});
+
+it('has back what a tokenizer took whose text encoder does not fit', async () => {
+  const models = createModelStore({
+    ids: ['siglip'],
+    openFile: async (path) => new Response(readBytes(`test/fixtures/golden/models/${path}`)).body,
+    decodeImage: createImageDecoder(),
+    keepAlive: () => {},
+    encoderBytes: 450 * 1024, // the tokenizer takes 417 KiB, and each of the encoders more than 60
+  });
+  const model = await models.get();
+  await expect(model.embedTexts(['a cat'], measure)).rejects.toThrow(/^The text encoder of "siglip" takes/);
+  await expect(model.embedImage(readBytes('samples/chelsea.png'), measure)).resolves.toBeDefined();
 });

@@ -11,6 +11,8 @@ from torch import nn
 from .errors import ExportError
 
 KINDS = ("cpu", "cuda", "mps")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""by the names of Arithmetic (precision.py)"""
 
 
 def find_device(name: str | None = None) -> torch.device:

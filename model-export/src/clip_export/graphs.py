@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.onnx.errors import OnnxExporterError
-from transformers import CLIPModel
 
 from .encoders import filled_up
 from .errors import ExportError
@@ -20,41 +19,6 @@ from .graph_attention import plain_attention
 from .sources.source import Source, SourceEncoder
 
 OPSET = 17
-END_OF_TEXT = 49407
-
-
-class ImageGraph(nn.Module):
-    """pixel_values float32 [batch, 3, size, size] -> image_embeds float32 [batch, dim], unit rows."""
-
-    def __init__(self, model: CLIPModel) -> None:
-        super().__init__()
-        self.encoder = model.vision_model
-        self.projection = model.visual_projection
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        pooled = self.encoder(pixel_values=pixel_values).pooler_output  # [batch, width]
-        return nn.functional.normalize(self.projection(pooled), dim=-1)
-
-
-class TextGraph(nn.Module):
-    """input_ids int32 [batch, length] -> text_embeds float32 [batch, dim], unit rows.
-
-    The feature is the one at the first end-of-text token. The encoder is causal, so nothing after that token
-    matters and prompts may be encoded at their own length.
-    """
-
-    def __init__(self, model: CLIPModel) -> None:
-        super().__init__()
-        self.encoder = model.text_model
-        self.projection = model.text_projection
-
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        ids = input_ids.long()
-        states = self.encoder(input_ids=ids).last_hidden_state  # [batch, length, width]
-        # Not the encoder's own pooling: some checkpoints name a wrong end-of-text token in their config.
-        end = (ids == END_OF_TEXT).int().argmax(dim=-1)  # [batch]
-        pooled = states[torch.arange(ids.shape[0]), end]  # [batch, width]
-        return nn.functional.normalize(self.projection(pooled), dim=-1)
 
 
 class EncoderGraph(nn.Module):

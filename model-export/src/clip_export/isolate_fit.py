@@ -24,13 +24,13 @@ from typing import Any
 from rich.console import Console
 
 from .bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs
+from .disk import MEBI, mebi
 from .edge_tokenizer import HEAP_BYTES
 from .engine.memory import EncoderSizes, file_bytes, memory_bytes
 from .errors import ExportError
 from .precision import Precision
 from .sources.source import Source
 
-MEBI = 1024 * 1024
 ISOLATE_BYTES = 112 * MEBI
 """of an isolate's 128 MiB, for encoders"""
 ONNX_BYTES = 10 * MEBI
@@ -171,7 +171,3 @@ def advice(runtime: str, too_large: Mapping[str, int]) -> str:
     ways.append("take a smaller model (a ViT-B/32 or ViT-B/16 fits)")
     ways.append("or, for a workerd of your own with more memory, --allow-too-large, and there MAX_ENCODER_MB")
     return "\n".join(f"- {way}" for way in ways)
-
-
-def mebi(size: int) -> str:
-    return f"{size / MEBI:.1f} MiB"

@@ -13,16 +13,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .label_texts import DEFAULT_TEMPLATES, LabelSetError, LabelTexts
-from .text_file import read_text
-
-LINE_END = re.compile("\r\n|\n|\r")
-"""not str.splitlines: to an editor U+2028 and a form feed are no new line"""
+from .text_file import numbered_lines, read_text
 
 
 def read_label_texts(name: str, labels: Path, templates: Path | None, synonyms: bool = False) -> LabelTexts:
@@ -53,7 +49,7 @@ def read_labels(path: Path) -> tuple[list[str], dict[str, list[str]]]:
 def read_templates(path: Path) -> list[str]:
     """One template a line, each with "{}" for the label. Raises LabelSetError."""
     templates = []
-    for number, line in numbered_lines(path):
+    for number, line in _stripped_lines(path):
         if "{}" not in line:
             raise LabelSetError(f'{path.name}, line {number}: the template {line!r} has no "{{}}" for the label')
         templates.append(line)
@@ -64,14 +60,11 @@ def read_templates(path: Path) -> list[str]:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty, without the blanks around them."""
-    return [line for _, line in numbered_lines(path)]
+    return [line for _, line in _stripped_lines(path)]
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """As `read_lines`, with their numbers."""
-    for number, line in enumerate(LINE_END.split(read_text(path, LabelSetError)), start=1):
-        if line.strip():
-            yield number, line.strip()
+def _stripped_lines(path: Path) -> Iterator[tuple[int, str]]:
+    return ((number, line.strip()) for number, line in numbered_lines(path, LabelSetError))
 
 
 Labels = Iterator[tuple[str, list[str], str, bool]]
@@ -79,7 +72,7 @@ Labels = Iterator[tuple[str, list[str], str, bool]]
 
 
 def _text_labels(path: Path) -> Labels:
-    for number, line in numbered_lines(path):
+    for number, line in _stripped_lines(path):
         yield line, [], f"{path.name}, line {number}", False
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from .errors import ExportError
 from .preprocess import pixel_values
 from .progress import Track, silent
-from .text_file import read_text
+from .text_file import numbered_lines
 
 NAMED = 10
 """of the photos that are left out, how many a message names"""
@@ -50,9 +50,7 @@ class PhotoList:
 def read_photo_list(tsv: Path, folder: Path, strict: bool = False) -> PhotoList:
     """Reads the list; the photos themselves are read by `load_photos`. The list is named as its file."""
     files, labels = [], []
-    for number, line in enumerate(read_text(tsv, PhotoListError).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(tsv, PhotoListError):
         name, tab, label = line.partition("\t")
         if not tab or not name.strip() or not label.strip():
             raise PhotoListError(f"{tsv.name}, line {number}: expected a file, a tab and a label, got {line!r}")

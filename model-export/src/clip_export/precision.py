@@ -1,4 +1,4 @@
-"""How exactly a bundle's ONNX graphs hold their weights."""
+"""How exactly a bundle's ONNX graphs hold their weights, and how exactly PyTorch computes."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ class Precision(StrEnum):
     """matrices of 16 bits in the file; arithmetic, and weights in the edge's memory, in 32"""
     FLOAT32 = "float32"
     """the graph as PyTorch writes it, constants folded"""
+
+
+class Arithmetic(StrEnum):
+    """Of the matrix products of a checkpoint's encoders in PyTorch; its weights are float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .bundle_encoders import ONNX, bundle_tokenizer
-from .devices import lent_to
+from .devices import DTYPES, lent_to
 from .encoders import filled_up, open_session
 from .engine.file import read_engine_tensors
 from .engine.text_encoder import TextEncoder
@@ -27,7 +27,6 @@ from .manifest import BundleError, read_parts
 from .prompt_tokens import prompt_tokens
 from .sources.source import Source
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH = 512
 
 
@@ -84,12 +83,12 @@ def bundle_prompt_encoder(folder: Path, manifest: dict[str, Any], device: torch.
 def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: str = "float32") -> PromptEncoder:
     """The text encoder of the checkpoint that a bundle was made from, on the source's device.
 
-    `precision`: of its matrix products; float32, bfloat16 or float16. Raises ExportError for another checkpoint.
+    `precision`: of its matrix products; float32, bfloat16 or float16. Raises SourceError for another checkpoint.
     """
-    check_source(source, manifest)
+    source.check_made(manifest)
     if source.text is None:
         raise ExportError(f"{source.name}: its texts cannot be embedded, only its images are loaded")
-    device, dtype = source.device, PRECISIONS[precision]
+    device, dtype = source.device, DTYPES[precision]
 
     @torch.inference_mode()
     def embed(ids: torch.Tensor) -> torch.Tensor:
@@ -100,16 +99,6 @@ def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: s
     tokens = prompt_tokens(source.text.tokenizer)
     running = partial(lent_to, device, source.model)
     return PromptEncoder(tokens, embed, source.embedding_dim, f"{source.name}, {precision}", running=running)
-
-
-def check_source(source: Source, manifest: dict[str, Any]) -> None:
-    """Raises ExportError unless the bundle was made from this checkpoint."""
-    made_from = manifest["source"]
-    if source.sha256 != made_from["sha256"]:
-        raise ExportError(
-            f"--source {source.name} has weights of sha256 {source.sha256[:12]}…, and {manifest['id']} was made from "
-            f"{made_from['name']}, {made_from['sha256'][:12]}…: its texts would not meet this bundle's pictures"
-        )
 
 
 def as_encode_texts(encoder: PromptEncoder) -> Callable[[Sequence[str]], np.ndarray]:

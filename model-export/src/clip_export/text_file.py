@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ExportError
 
+LINE_END = re.compile("\r\n|\n|\r")
+"""not str.splitlines: to an editor U+2028 and a form feed are no new line"""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -29,6 +33,13 @@ def read_text(path: Path, error: type[ExportError] = ExportError) -> str:
         place = _place(content, cause.start)
         byte = content[cause.start]
         raise error(f"{path.name}, {place}: 0x{byte:02x} is not UTF-8; save the file as UTF-8") from cause
+
+
+def numbered_lines(path: Path, error: type[ExportError] = ExportError) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, as they are, each with its number from 1. Raises `error` as `read_text`."""
+    for number, line in enumerate(LINE_END.split(read_text(path, error)), start=1):
+        if line.strip():
+            yield number, line
 
 
 def _place(content: bytes, at: int) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..precision import Arithmetic
 from .app import app, console, failing_clearly
-from .options import Bundle, Checkpoint, Device, EncoderSource, Precision, Strict
+from .options import Bundle, Checkpoint, Device, EncoderSource, Strict
 
 
 @app.command()
@@ -40,7 +41,7 @@ def calibrate(
     source: EncoderSource = None,
     checkpoint: Checkpoint = None,
     device: Device = None,
-    precision: Precision = Precision.FLOAT32,
+    precision: Arithmetic = Arithmetic.FLOAT32,
     out: Annotated[
         Path | None, typer.Option(help="Where to write it; without it the set is replaced.", dir_okay=False)
     ] = None,

@@ -54,8 +54,8 @@ def export(
         bool,
         typer.Option(
             "--image-only",
-            help="Without the text encoder: label sets are then made elsewhere. For text encoders that the "
-            "Worker cannot have, or that leave the image encoder no room.",
+            help="Without the text encoder: label sets are then made by labels --source. For tokenizers that the edge "
+            "does not have, and to save memory.",
         ),
     ] = False,
     labels: Annotated[

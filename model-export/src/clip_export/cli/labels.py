@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..precision import Arithmetic
 from .app import app, console, failing_clearly
-from .options import TEMPLATES, Bundle, Checkpoint, Device, EncoderSource, LabelFile, Precision
+from .options import TEMPLATES, Bundle, Checkpoint, Device, EncoderSource, LabelFile
 
 
 @app.command()
@@ -31,7 +32,7 @@ def labels(
     source: EncoderSource = None,
     checkpoint: Checkpoint = None,
     device: Device = None,
-    precision: Precision = Precision.FLOAT32,
+    precision: Arithmetic = Arithmetic.FLOAT32,
     float16: Annotated[bool, typer.Option("--float16", help="Write half the bytes: rows of float16.")] = False,
 ) -> None:
     """Embed a label set, to be sent to `PUT /v1/label-sets/NAME`. Stopped, it goes on when it is run again.

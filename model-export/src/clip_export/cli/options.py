@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +9,10 @@ import typer
 
 from ..tolerance import Tolerance
 
-
-class Precision(StrEnum):
-    """Of a checkpoint's matrix products."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-
-
 SourceName = Annotated[
     str,
     typer.Argument(
-        help="Folder or hub name of a Hugging Face CLIPModel, a folder with an open_clip_config.json, "
+        help="Folder or hub name of a Hugging Face CLIPModel or SiglipModel, a folder with an open_clip_config.json, "
         "open_clip:MODEL/TAG, open_clip:hf-hub:OWNER/MODEL, or open_clip:MODEL with --checkpoint.",
     ),
 ]

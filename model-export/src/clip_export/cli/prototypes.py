@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..precision import Arithmetic
 from .app import app, console, failing_clearly
-from .options import TEMPLATES, Bundle, Checkpoint, Device, EncoderSource, Precision, Strict
+from .options import TEMPLATES, Bundle, Checkpoint, Device, EncoderSource, Strict
 
 
 @app.command()
@@ -26,7 +27,7 @@ def prototypes(
     source: EncoderSource = None,
     checkpoint: Checkpoint = None,
     device: Device = None,
-    precision: Precision = Precision.FLOAT32,
+    precision: Arithmetic = Arithmetic.FLOAT32,
     strict: Strict = False,
 ) -> None:
     """Make a label set of example pictures, some of each label: what has no name, or one that the model does not know.

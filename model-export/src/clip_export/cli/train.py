@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ..precision import Arithmetic
 from .app import STOPPED, app, console, failing_clearly
-from .options import Checkpoint
+from .options import Checkpoint, Device
 
 
 class Loss(StrEnum):
@@ -17,14 +18,6 @@ class Loss(StrEnum):
 
     INFONCE = "infonce"
     SIGMOID = "sigmoid"
-
-
-class Precision(StrEnum):
-    """Of the encoders' products; weights and loss are float32."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
 
 
 @app.command()
@@ -71,7 +64,7 @@ def train(
     ] = None,
     clip_norm: Annotated[float, typer.Option(min=0, help="Largest norm of the gradient; 0: any.")] = 1.0,
     precision: Annotated[
-        Precision | None, typer.Option(help="Without it bfloat16 on a GPU that has it, else float32.")
+        Arithmetic | None, typer.Option(help="Without it bfloat16 on a GPU that has it, else float32.")
     ] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, a third more time.")
@@ -90,9 +83,7 @@ def train(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures, in each process.")] = 4,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first pair that cannot be read.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of random weights, order, crops and dropout.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 …; without it a GPU if there is one.", show_default=False)
-    ] = None,
+    device: Device = None,
 ) -> None:
     """Train or fine-tune a CLIP on your own pairs of pictures and texts. The same command goes on where it was stopped.
 

@@ -84,7 +84,7 @@ def check_made_for(manifest: dict, label_set: LabelSet, path: Path) -> None:
 
 
 def embed_background(bundle: Path, manifest: dict, label_set: LabelSet, options: CalibrateOptions) -> Background:
-    """By the text encoder that made the set."""
+    """By the text encoder that made the set; beside rows of pictures alone, by any of the bundle's model."""
     dim = manifest["embeddingDim"]
     if options.background is None:
         return Background([], np.zeros((0, dim), np.float32))
@@ -92,7 +92,8 @@ def embed_background(bundle: Path, manifest: dict, label_set: LabelSet, options:
     if not lines:
         raise LabelSetError(f"{options.background.name} has no texts")
     encoder: PromptEncoder = choose_encoder(bundle, manifest, options.encoder)
-    if ("textEncoder" in label_set.more) != (encoder.called is not None):
+    of_texts = label_set.templates or {"prompts", "synonyms"} & set(label_set.more)  # not of example pictures alone
+    if of_texts and ("textEncoder" in label_set.more) != (encoder.called is not None):
         raise ExportError(
             "the set was made with --source, its background needs the same"
             if "textEncoder" in label_set.more

@@ -93,7 +93,7 @@ def export_bundle(
         **asdict(options),
         "force": None,
         "calibrate": None,
-        "checks": asdict(options.checks.limit),
+        "checks": {"limit": asdict(options.checks.limit), "edge": options.checks.edge},
         "runtime": runtime,
     }
     request = request_sha256(checkpoint, facts, photos, asked, options.calibrate)

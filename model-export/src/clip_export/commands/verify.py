@@ -17,7 +17,6 @@ from ..bundle_encoders import (
     write_float_graphs,
 )
 from ..edge import EdgeCode, EdgeError, find_edge
-from ..errors import ExportError
 from ..manifest import read_manifest, revision, write_manifest
 from ..measurements import Measurements
 from ..photo_list import PhotoList, left_out_line, named
@@ -49,10 +48,10 @@ def verify_bundle(
     weights: Path | None = None,
     device: torch.device | None = None,
 ) -> None:
-    """Measures a bundle against its checkpoint and writes `quality`."""
+    """Measures a bundle against its checkpoint and writes `quality`. Raises SourceError for another checkpoint."""
     manifest = read_manifest(bundle)
     checkpoint = load_source(source, checkpoint=weights, image_only=manifest["text"] is None, device=device)
-    check_sizes(manifest, checkpoint)
+    checkpoint.check_made(manifest)
     runtimes = [manifest[name]["runtime"] for name in ("image", "text") if manifest[name]]
     with tempfile.TemporaryDirectory() as scratch:
         graphs = None
@@ -60,17 +59,6 @@ def verify_bundle(
             with console.status("float graphs"):
                 graphs = write_float_graphs(checkpoint, Path(scratch))
         verify_into(console, bundle, manifest, checkpoint, graphs, photos, checks)
-
-
-def check_sizes(manifest: dict[str, Any], checkpoint: Source) -> None:
-    """Raises ExportError for a checkpoint that the bundle cannot be of."""
-    bundles = (manifest["embeddingDim"], manifest["image"]["size"])
-    checkpoints = (checkpoint.embedding_dim, checkpoint.image_size)
-    if bundles != checkpoints:
-        raise ExportError(
-            "{} has {} dimensions and pictures of {} pixels, ".format(checkpoint.name, *checkpoints)
-            + "{} {} and {}: it was made from {}".format(manifest["id"], *bundles, manifest["source"]["name"])
-        )
 
 
 def verify_into(

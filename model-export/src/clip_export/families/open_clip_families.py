@@ -95,7 +95,7 @@ FAMILIES = [
     ),
     family(
         "clipa",
-        "CLIPA",
+        "CLIPA's ViT, with CLIP's tokenizer",
         "open_clip:ViT-L-14-CLIPA/datacomp1b",
         {
             "vision_cfg": {**VIT, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True},

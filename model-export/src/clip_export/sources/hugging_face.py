@@ -18,16 +18,14 @@ from ..clip_tokenizer import VOCABULARY, ClipTokenizer, is_clips
 from ..engine import architecture as engine_architecture
 from ..engine import siglip as engine_siglip
 from ..engine import weights as engine_weights
-from ..graphs import ImageGraph, TextGraph
-from ..hf_tokenizer import HfTokenizer, check_vocabulary, load_library, vocabulary_of
+from ..hf_tokenizer import HfTokenizer
 from ..tokenizer import Tokenizer, pad
+from ..tokenizer_files import check_vocabulary, load_library, vocabulary_of
+from .image_processor import read_preprocessing
 from .source import OPEN_CLIP_CONFIG, Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-RESAMPLING = {2: "bilinear", 3: "bicubic"}
-"""PIL's numbers, as `preprocessor_config.json` has them"""
-STEPS = ("do_resize", "do_rescale", "do_normalize", "do_center_crop")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 MODELS = {"clip": CLIPModel, "siglip": SiglipModel}
@@ -55,7 +53,9 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
     except SafetensorError as error:
         raise SourceError(f"{name}: the file of its weights is broken: {error}. Copy or download it again") from error
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name} is neither a folder nor a hub name of a CLIPModel: {error}") from error
+        raise SourceError(
+            f"{name} is neither a folder nor a hub name of a CLIPModel or SiglipModel: {error}"
+        ) from error
     called = display_name or (folder.resolve().name if folder.is_dir() else name)
     with reading_tokenizer(name):
         tokenizer = None if image_only else _tokenizer(name, model)
@@ -105,7 +105,7 @@ def _clip(
 ) -> Source:
     config = model.config
     image = SourceEncoder(
-        ImageGraph(model).eval(),
+        partial(embed_images, model),
         partial(engine_architecture.image_architecture, config),
         partial(engine_weights.image_tensors, model),
     )
@@ -126,7 +126,7 @@ def _clip(
 def _clip_text(model: CLIPModel, tokenizer: Tokenizer) -> SourceText:
     problem = None
     if isinstance(tokenizer, ClipTokenizer):
-        embed = TextGraph(model).eval()
+        embed = partial(embed_texts_by_end, model, tokenizer.end_of_text)
     else:
         embed = partial(embed_texts, model)
         end = model.config.text_config.eos_token_id
@@ -140,6 +140,21 @@ def _clip_text(model: CLIPModel, tokenizer: Tokenizer) -> SourceText:
     return SourceText(encoder, tokenizer, padded=False, problem=problem)
 
 
+def embed_images(model: CLIPModel | SiglipModel, pixels: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed."""
+    return nn.functional.normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+
+def embed_texts_by_end(model: CLIPModel, end_of_text: int, ids: torch.Tensor) -> torch.Tensor:
+    """As SourceEncoder.embed, by the output at the first end-of-text token: what follows it does not matter."""
+    ids = ids.long()
+    states = model.text_model(input_ids=ids).last_hidden_state  # [n, length, width]
+    # Not the encoder's own pooling: some checkpoints name a wrong end-of-text token in their config.
+    end = (ids == end_of_text).int().argmax(dim=-1)  # [n]
+    pooled = states[torch.arange(ids.shape[0], device=ids.device), end]  # [n, width]
+    return nn.functional.normalize(model.text_projection(pooled), dim=-1)
+
+
 def embed_texts(model: CLIPModel | SiglipModel, ids: torch.Tensor) -> torch.Tensor:
     """As SourceEncoder.embed, by the model's own pooling."""
     return nn.functional.normalize(model.get_text_features(ids.long()).pooler_output, dim=-1)
@@ -148,9 +163,6 @@ def embed_texts(model: CLIPModel | SiglipModel, ids: torch.Tensor) -> torch.Tens
 def _siglip(
     model: SiglipModel, name: str, sha256: str, preprocessing: dict[str, Any], tokenizer: Tokenizer | None
 ) -> Source:
-    def embed_images(pixels: torch.Tensor) -> torch.Tensor:
-        return nn.functional.normalize(model.vision_model(pixel_values=pixels).pooler_output, dim=-1)
-
     def embed_padded(ids: torch.Tensor) -> torch.Tensor:
         return embed_texts(model, pad(tokenizer, ids))
 
@@ -166,53 +178,13 @@ def _siglip(
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=float(model.logit_bias.detach()),
         image=SourceEncoder(
-            embed_images, partial(engine_siglip.image_architecture, model), partial(engine_siglip.image_tensors, model)
+            partial(embed_images, model),
+            partial(engine_siglip.image_architecture, model),
+            partial(engine_siglip.image_tensors, model),
         ),
         text=SourceText(text, tokenizer, padded=True) if tokenizer else None,
         model=model,
     )
-
-
-def read_preprocessing(name: str, size: int, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The manifest's size, resize, interpolation, mean and std from the image processor's file, or from `defaults`.
-
-    `size` is what the image encoder takes. Raises ValueError for a preprocessing that the edge does not have, and for
-    one that is not stated.
-    """
-    file, stated = image_processor(name)
-    config = {**defaults, **stated}
-    missing = [key for key in ("image_mean", "image_std", "resample") if key not in config]
-    if missing:
-        raise ValueError(f"{file}: {missing[0]} is missing")
-    if config["resample"] not in RESAMPLING:
-        raise ValueError(f"{file}: resample is {config['resample']}, supported are 2 and 3")
-    target = config.get("size", size)
-    squash = isinstance(target, dict) and "shortest_edge" not in target
-    sides = set(target.values()) if isinstance(target, dict) else {target}
-    if sides != {size}:
-        raise ValueError(f"{file}: images are resized to {target}, but the encoder takes {size}")
-    for step in STEPS[: 3 if squash else 4]:  # there is nothing to crop of a square
-        if config.get(step, True) is False:
-            raise ValueError(f"{file}: {step} is false, the edge does it always")
-    return {
-        "size": size,
-        "resize": "squash" if squash else "shortest",
-        "interpolation": RESAMPLING[config["resample"]],
-        "mean": config["image_mean"],
-        "std": config["image_std"],
-    }
-
-
-def image_processor(name: str) -> tuple[str, dict[str, Any]]:
-    """The file that transformers reads its image processor from, and what it says; nothing if there is none."""
-    for file in ("processor_config.json", "preprocessor_config.json"):
-        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-        config = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-        if file == "processor_config.json":
-            config = config.get("image_processor", {})  # where a processor of transformers 5 was saved as a whole
-        if config:
-            break
-    return file, config
 
 
 def weights_sha256(name: str) -> str:

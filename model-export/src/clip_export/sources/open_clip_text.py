@@ -14,8 +14,9 @@ from torch import nn
 from ..clip_tokenizer import CLEANINGS, LOWER, VOCABULARY, ClipTokenizer
 from ..engine import open_clip as engine_open_clip
 from ..engine.open_clip import OpenClip
-from ..hf_tokenizer import HfTokenizer, PaddedTokenizer, check_vocabulary, having_files
+from ..hf_tokenizer import HfTokenizer, PaddedTokenizer
 from ..tokenizer import Tokenizer, TokenizerError, pad
+from ..tokenizer_files import check_vocabulary, having_files
 from .open_clip_checkpoint import FOLDER, Checkpoint
 from .source import SourceEncoder, SourceText
 

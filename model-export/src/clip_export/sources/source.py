@@ -114,6 +114,15 @@ class Source:
         """The manifest's `source`. The name is the folder's last part only: a path of this machine says nothing."""
         return {"kind": self.kind, "name": self.name, "sha256": self.sha256}
 
+    def check_made(self, manifest: dict[str, Any]) -> None:
+        """Raises SourceError unless the bundle of this manifest was made from this checkpoint."""
+        made_from = manifest["source"]
+        if self.sha256 != made_from["sha256"]:
+            raise SourceError(
+                f"{self.name} has weights of sha256 {self.sha256[:12]}…, and {manifest['id']} was made from "
+                f"{made_from['name']}, {made_from['sha256'][:12]}…: give the checkpoint that it was made from"
+            )
+
 
 def load_source(
     name: str,

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..devices import DTYPES
 from .batches import Batch, Preparation, Skipped, batches
 from .errors import PairError
 from .pairs import Pairs, Position
 from .ranks import Ranks
 from .retrieval import Recall, retrieval_recall
-from .step import PRECISIONS, Trainee
+from .step import Trainee
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class HeldOut:
 @torch.inference_mode()
 def evaluate(trainee: Trainee, held_out: HeldOut, precision: str, device: torch.device, ranks: Ranks) -> Recall:
     """Each process embeds its share; all return the same. Raises PairError if no pair can be read."""
-    training, dtype = trainee.model.training, PRECISIONS[precision]
+    training, dtype = trainee.model.training, DTYPES[precision]
     trainee.model.eval()
     images, texts, keys = [], [], []
     try:

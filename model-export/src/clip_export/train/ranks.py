@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from .errors import TrainError
+from ..devices import find_device
 
 T = TypeVar("T")
 
@@ -63,18 +63,11 @@ def joined(device: torch.device) -> Iterator[Ranks]:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """`name` as PyTorch has it, or the fastest at hand; under torchrun each process of a machine takes its own GPU."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch's of a build without CUDA is an assertion
-        reason = str(error).splitlines()[0]
-        raise TrainError(f"--device {name}: {reason}") from error
+    """As `find_device`; under torchrun each process of a machine takes its own GPU."""
+    device = find_device(name)
     if device.type == "cuda":
+        if device.index is None:
+            device = find_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(device)
     return device
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..devices import DTYPES
 from .cached_gradients import cached_backward
 from .errors import TrainError
 from .gather import average_gradients
 from .losses import LOSSES, MAX_LOGIT_SCALE
 from .ranks import Ranks
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class NotFinite(TrainError):
@@ -45,7 +44,7 @@ class StepSettings:
     micro_batch: int | None = None
     """pairs that are in memory with their graph at a time; None: the whole batch"""
     precision: str = "float32"
-    """a name of PRECISIONS, of the encoders' products; the loss and the weights are float32"""
+    """a name of DTYPES, of the encoders' products; the loss and the weights are float32"""
     clip_norm: float | None = None
     """the largest norm of all gradients together"""
 
@@ -105,7 +104,7 @@ def backward(
     ranks: Ranks,
 ) -> Tensor:
     """Leaves this process's gradients in the parameters; returns its share of the loss."""
-    model, dtype = trainee.model, PRECISIONS[settings.precision]
+    model, dtype = trainee.model, DTYPES[settings.precision]
 
     def in_precision(embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def embedded(inputs: Tensor) -> Tensor:

@@ -17,12 +17,13 @@ from open_clip import CLIP, CustomTextCLIP
 from open_clip.push_to_hf_hub import save_config_for_hf
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
 from ..sources.open_clip_checkpoint import find
 from ..sources.source import OPEN_CLIP, OPEN_CLIP_CONFIG, Source, SourceText, load_source
-from ..tokenizer import Tokenizer, TokenizerError
+from ..tokenizer import Tokenizer, TokenizerError, pad
 from .errors import TrainError
 from .step import Trainee
 
@@ -91,8 +92,10 @@ def _tokenise(tokenizer: Tokenizer, lock: threading.Lock, text: str) -> tuple[li
 
 def _pad(text: SourceText, ids: list[list[int]]) -> torch.Tensor:
     """To the context's length where the encoder sees what is filled in, else to the longest of the batch."""
-    length = text.context_length if text.padded else max(map(len, ids))
-    return torch.tensor([row + [text.tokenizer.pad_id] * (length - len(row)) for row in ids])
+    rows = [torch.tensor(row) for row in ids]
+    if text.padded:
+        return torch.cat([pad(text.tokenizer, row[None]) for row in rows])
+    return pad_sequence(rows, batch_first=True, padding_value=text.tokenizer.pad_id)
 
 
 def _switch_checkpointing(model: nn.Module) -> None:
