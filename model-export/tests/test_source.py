@@ -42,6 +42,33 @@ def test_another_kind_of_model(tmp_path: Path) -> None:
         load_source(str(tmp_path))
 
 
+def test_folders_that_are_no_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"has no config.json \(nor open_clip's open_clip_config.json\)"):
+        load_source(str(tmp_path))
+    with pytest.raises(SourceError, match="is a file: name the folder"):
+        load_source(str(checkpoint / "model.safetensors"))
+    (tmp_path / "config.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"its config.json is no JSON object"):
+        load_source(str(tmp_path))
+
+
+def test_weights_that_were_cut_off(checkpoint: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(checkpoint, tmp_path / "broken")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(SourceError, match="the file of its weights is broken"):
+        load_source(str(broken))
+
+
+def test_weights_of_another_size(checkpoint: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(checkpoint, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text(encoding="utf-8"))
+    config["projection_dim"] *= 2
+    (other / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"text_projection.weight has the shape \[.*\], by its config.json it would"):
+        load_source(str(other))
+
+
 def test_missing_weights_are_not_made_up(checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(checkpoint, tmp_path / "partial")
     weights = load_file(checkpoint / "model.safetensors")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPModel, SiglipModel
 from transformers.utils import cached_file
@@ -21,7 +22,7 @@ from ..hf_tokenizer import HfTokenizer
 from ..tokenizer import Tokenizer, pad
 from ..tokenizer_files import check_vocabulary, load_library, vocabulary_of
 from .image_processor import read_preprocessing
-from .source import Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
+from .source import OPEN_CLIP_CONFIG, Source, SourceEncoder, SourceError, SourceText, file_sha256, reading_tokenizer
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -38,13 +39,19 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
     Raises SourceError as load_source.
     """
     folder = Path(name)
+    if folder.is_file():
+        raise SourceError(f"{name} is a file: name the folder of the checkpoint (--checkpoint is for open_clip:MODEL)")
     if not folder.is_dir() and not HUB_NAME.fullmatch(name):  # the hub would be asked for half a minute
         raise SourceError(
             f"there is no folder {name}, and a hub name has the form owner/model (open_clip's are open_clip:NAME/TAG)"
         )
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise SourceError(f"{name} has no config.json (nor open_clip's {OPEN_CLIP_CONFIG}): it is no checkpoint")
     try:
         model, preprocessing = _load(name)
         sha256 = weights_sha256(name)
+    except SafetensorError as error:
+        raise SourceError(f"{name}: the file of its weights is broken: {error}. Copy or download it again") from error
     except (OSError, ValueError) as error:
         raise SourceError(
             f"{name} is neither a folder nor a hub name of a CLIPModel or SiglipModel: {error}"
@@ -58,12 +65,21 @@ def load_hugging_face(name: str, display_name: str | None = None, image_only: bo
 
 def _load(name: str) -> tuple[CLIPModel | SiglipModel, dict[str, Any]]:
     config = json.loads(Path(cached_file(name, "config.json")).read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise SourceError(f"{name}: its config.json is no JSON object")
     kind = config.get("model_type", "clip")
     if kind not in MODELS:
         raise SourceError(f"{name} is a model of the type {kind!r}; supported are {', '.join(MODELS)}")
     model, loaded = MODELS[kind].from_pretrained(
-        name, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
+        name,
+        attn_implementation="eager",
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # to name them, instead of the library's RuntimeError
     )
+    if loaded["mismatched_keys"]:
+        key, found, expected = sorted(loaded["mismatched_keys"])[0]
+        raise SourceError(f"{name}: {key} has the shape {list(found)}, by its config.json it would be {list(expected)}")
     if loaded["missing_keys"]:  # transformers would fill them with random numbers and go on
         few = ", ".join(sorted(loaded["missing_keys"])[:3])
         raise SourceError(f"{name} lacks weights of a {MODELS[kind].__name__}: {few} …")
