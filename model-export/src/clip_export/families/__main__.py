@@ -72,7 +72,7 @@ def reference_tensors(reference: Reference, photos: list[Path], tokens: np.ndarr
     for name, rows in embeddings.items():
         alike = (rows @ rows.T)[np.triu_indices(len(rows), 1)].max()
         if alike > ALIKE:
-            raise ValueError(f"two {name} have a cosine of {alike}")
+            raise ValueError(f"two {name} have a cosine of {alike:.4f}")
     return {"pixels": pixels, **embeddings}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from open_clip import CLIP, CustomTextCLIP, create_model, get_tokenizer, set_model_preprocess_cfg
-from open_clip.push_to_hf_hub import save_config_for_hf
+from open_clip import create_model, get_tokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from safetensors.torch import save_file
 
+from ..golden.saved_open_clip import make_model, save_model, settle
 from ..golden.small_tokenizers import UNIGRAM_SIZE, save_t5
 from .family import Family, Reference
-from .random_weights import draw, settle
+from .random_weights import draw
 from .timm_models import WIDTH, vision
 
 Config = dict[str, Any]
@@ -42,14 +40,8 @@ class OpenClip:
     """None: CLIP's own"""
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        options = copy.deepcopy(self.model)
-        make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
-        model = draw(make(**options), seed=1)
-        settle(model, model.encode_image, self.model["vision_cfg"]["image_size"])
-        set_model_preprocess_cfg(model, self.preprocess)
-        save_config_for_hf(model, folder / "open_clip_config.json", self.model)
-        save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+        model = settle(draw(make_model(self.model), seed=1), self.model, np.random.default_rng(1))
+        save_model(model, folder, self.model, self.preprocess)
         if self.save_tokenizer:
             self.save_tokenizer(folder)
 

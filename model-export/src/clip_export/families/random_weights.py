@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -17,7 +16,7 @@ MATRICES = (nn.Linear, nn.Conv2d, nn.Embedding)
 
 @torch.no_grad()
 def draw(model: Model, seed: int) -> Model:
-    """Draws every parameter but the similarity's, the same every time; returns the model.
+    """Draws every parameter but the similarity's, the same every time; returns the model in eval mode.
 
     Matrices keep the size of what goes through them, norms are some way off 1 and 0, so that different pictures and
     texts get embeddings that differ.
@@ -28,27 +27,6 @@ def draw(model: Model, seed: int) -> Model:
             if not name.startswith("logit_"):
                 values = _values(module, name, parameter, random)
                 parameter.copy_(values * _emphasis(f"{path}.{name}", parameter))
-    return model.eval()
-
-
-@torch.no_grad()
-def settle(model: Model, embed: Callable[[torch.Tensor], torch.Tensor], size: int) -> Model:
-    """Gives batch norms the statistics of pictures that go through them, as training does; returns the model.
-
-    With any others every picture gets nearly the same embedding.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.momentum = None  # the mean of all there was
-        norm.reset_running_stats()
-    random = torch.Generator().manual_seed(0)
-    coarse = torch.randn(32, 3, 5, 5, generator=random)
-    pictures = nn.functional.interpolate(coarse, size=size, mode="bicubic") + 0.3 * torch.randn(
-        32, 3, size, size, generator=random
-    )
-    if norms:
-        model.train()
-        embed(pictures)
     return model.eval()
 
 
@@ -64,9 +42,8 @@ def _values(module: nn.Module, name: str, parameter: nn.Parameter, random: torch
         return values * parameter[0].numel() ** -0.5
     if name in ("proj", "text_projection"):  # open_clip's: [inputs, outputs]
         return values * parameter.shape[0] ** -0.5
-    return (
-        values * 0.5 + 0.5 if name in ("gamma", "weight", "scale") else values
-    )  # of layers; else positions, class tokens
+    # how much of a layer goes on; all others are positions and class tokens
+    return values * 0.5 + 0.5 if name in ("gamma", "weight", "scale") else values
 
 
 def _emphasis(path: str, parameter: nn.Parameter) -> torch.Tensor | float:
@@ -75,9 +52,7 @@ def _emphasis(path: str, parameter: nn.Parameter) -> torch.Tensor | float:
     A bottleneck's last norm begins training at zero (open_clip's `init_parameters`) and stays small; at 1 the errors of
     one block would grow in the next. Its attention tells pictures apart as it is.
     """
-    if "pos" in path:
-        return 0.3
-    if path.endswith("bn3.weight"):
+    if "pos" in path or path.endswith("bn3.weight"):
         return 0.3
     if "attnpool" in path:
         return 1

@@ -81,21 +81,34 @@ SQUASHED: Config = {
 }
 
 
-def random_model(config: Config) -> CLIP | CustomTextCLIP:
-    """The same weights every time."""
+def make_model(config: Config) -> CLIP | CustomTextCLIP:
+    """With the weights that open_clip's training begins with."""
     options = copy.deepcopy(config)
     make = CustomTextCLIP if options.pop("custom_text", False) else CLIP
-    random = np.random.default_rng(0)
-    model = fill(make(**options).eval(), random)
+    return make(**options).eval()
+
+
+def settle(model: CLIP | CustomTextCLIP, config: Config, random: np.random.Generator) -> CLIP | CustomTextCLIP:
+    """The same model, the statistics of its batch norms, if it has any, those of soft pictures."""
     if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         settle_norms(model, model.encode_image, soft_pictures(config["vision_cfg"]["image_size"], random))
     return model
 
 
+def random_model(config: Config) -> CLIP | CustomTextCLIP:
+    """The same weights every time."""
+    random = np.random.default_rng(0)
+    return settle(fill(make_model(config), random), config, random)
+
+
 def save_open_clip(folder: Path, config: Config = PLAIN, preprocess: Config = PREPARED) -> Path:
+    """A `random_model` as `save_model` saves it."""
+    return save_model(random_model(config), folder, config, preprocess)
+
+
+def save_model(model: CLIP | CustomTextCLIP, folder: Path, config: Config, preprocess: Config) -> Path:
     """`open_clip_config.json` and the weights, as open_clip's `save_for_hf` writes them, without a tokenizer."""
     folder.mkdir(parents=True)
-    model = random_model(config)
     set_model_preprocess_cfg(model, preprocess)
     save_config_for_hf(model, folder / "open_clip_config.json", config)
     save_file(model.state_dict(), folder / WEIGHTS)
