@@ -89,7 +89,7 @@ class Measurements:
     token_ids_differ: int | None = None
     """texts whose token ids at the edge are not the reference's; None: not measured"""
     milliseconds: dict[str, dict[str, float]] = field(default_factory=dict)
-    """of one image or text: {"image": {"float": …, "edge": …}, "text": …}, on one core"""
+    """of one image or text: {"image": {"float": …, "edge": …}, "text": …}, on one core; none without a report"""
     edge_stages: dict[str, float] = field(default_factory=dict)
     """of `milliseconds.image.edge`, by the edge's stages: decode, preprocess, encode"""
     float_bytes: dict[str, int] = field(default_factory=dict)

@@ -34,6 +34,8 @@ class Subject:
     edge: EdgeCode | None = None
     """None: the edge's stage is left out"""
     track: Track = silent
+    costs: bool = False
+    """whether bytes and times are measured, which the report alone shows"""
 
     def bundle_stage(self, encoder: str) -> str:
         """What a bundle's own encoder is called in `quality.parity`: by its precision, or that the engine runs it."""

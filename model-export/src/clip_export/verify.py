@@ -65,9 +65,9 @@ def measure_bundle(subject: Subject, photo_lists: Sequence[PhotoList] = ()) -> M
         lists=[score_photos(*pair, encode_float, source) for pair in zip(embedded, scored_with, strict=False)],
         refused=[item for photos in embedded for item in refused_by_the_edge(photos)],
         token_ids_differ=texts.token_ids_differ,
-        milliseconds=measure_times(subject, loaded[0][1], texts, embedded[0].edge),
+        milliseconds=measure_times(subject, loaded[0][1], texts, embedded[0].edge) if subject.costs else {},
         edge_stages=embedded[0].edge.milliseconds if embedded[0].edge else {},
-        float_bytes=float_bytes(subject),
+        float_bytes=float_bytes(subject) if subject.costs else {},
     )
 
 

@@ -12,15 +12,7 @@ from rich.console import Console
 
 from ..atomic import replacing
 from ..bundle import BundleFacts, write_bundle
-from ..bundle_encoders import (
-    ENGINE,
-    ONNX,
-    EngineEncoders,
-    FloatGraphs,
-    Pack,
-    exact,
-    write_float_graphs,
-)
+from ..bundle_encoders import ENGINE, ONNX, EngineEncoders, FloatGraphs, Pack, exact, write_float_graphs
 from ..calibration_data import picture_data, text_data
 from ..disk import check_space
 from ..encoders import filled_up

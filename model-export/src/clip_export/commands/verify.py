@@ -11,11 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ..bundle_encoders import (
-    ONNX,
-    FloatGraphs,
-    write_float_graphs,
-)
+from ..bundle_encoders import ONNX, FloatGraphs, write_float_graphs
 from ..edge import EdgeCode, EdgeError, find_edge
 from ..manifest import read_manifest, revision, write_manifest
 from ..measurements import Measurements
@@ -73,7 +69,8 @@ def verify_into(
     """Measures, prints, writes the report, checks, and writes `quality` into the manifest only if all is within the
     tolerance."""
     code = edge_code(console, folder) if checks.edge else None
-    measured = measure_bundle(Subject(folder, manifest, checkpoint, graphs, code, bar), photos)
+    subject = Subject(folder, manifest, checkpoint, graphs, code, bar, costs=checks.report is not None)
+    measured = measure_bundle(subject, photos)
     quality = measured.quality()
     print_measured(console, measured, quality, checks.limit)
     if checks.report:
