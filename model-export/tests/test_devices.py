@@ -18,9 +18,11 @@ from clip_export.commands.calibrate import CalibrateOptions, embed_background
 from clip_export.commands.labels import LabelOptions
 from clip_export.devices import find_device, lent_to
 from clip_export.errors import ExportError
-from clip_export.label_set import LabelSet, embed_labels, read_label_set
+from clip_export.label_embedding import embed_all
+from clip_export.label_set import LabelSet, read_label_set
+from clip_export.label_texts import LabelTexts
 from clip_export.manifest import read_manifest
-from clip_export.prompt_encoders import as_encode_texts, source_prompt_encoder
+from clip_export.prompt_encoders import source_prompt_encoder
 from clip_export.sources.source import Source, load_source
 
 LABELS = ["tabby cat", "dog", "café"]
@@ -111,7 +113,7 @@ def test_half_precision_is_near_float(source: Source) -> None:
     rows = {}
     for precision in ("float32", "bfloat16"):
         encoder = source_prompt_encoder(source, manifest, precision)
-        rows[precision] = embed_labels(LABELS, ["a photo of a {}.", "{}"], as_encode_texts(encoder))
+        rows[precision] = embed_all(LabelTexts("", LABELS, ["a photo of a {}.", "{}"]), encoder).rows
     cosines = (rows["float32"] * rows["bfloat16"]).sum(axis=1)
     assert cosines.min() > 0.999
     assert cosines.min() < 0.9999999  # it is not float after all

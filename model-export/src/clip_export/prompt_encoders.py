@@ -99,13 +99,3 @@ def source_prompt_encoder(source: Source, manifest: dict[str, Any], precision: s
     tokens = prompt_tokens(source.text.tokenizer)
     running = partial(lent_to, device, source.model)
     return PromptEncoder(tokens, embed, source.embedding_dim, f"{source.name}, {precision}", running=running)
-
-
-def as_encode_texts(encoder: PromptEncoder) -> Callable[[Sequence[str]], np.ndarray]:
-    """For a few texts: an EncodeTexts."""
-
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        with encoder.running():
-            return np.concatenate([encoder.embed(torch.tensor([ids])).numpy() for ids in encoder.tokens.encode(texts)])
-
-    return encode
