@@ -112,5 +112,4 @@ export function createOperations(
   };
 }
 
-export type Products = ReturnType<typeof createProducts>;
 export type Operations = ReturnType<typeof createOperations>;

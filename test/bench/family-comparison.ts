@@ -6,6 +6,7 @@ import { type ModelManifest, parseModelManifest } from '../../src/clip/model-man
 import { createPreprocessor } from '../../src/clip/preprocess.ts';
 import { readSafeTensors } from '../../src/clip/safetensors.ts';
 import { maxDifference } from '../golden.ts';
+import { embed } from './embed.ts';
 
 // imported once the hook of wasm-modules.ts is there
 const { createImageDecoder } = await import('../../src/runtime/decode-image.ts');
@@ -53,7 +54,7 @@ export async function compareFamily({ url, folder, files, family, model }: Optio
   const { tensors } = readSafeTensors(await readFile(join(folder, `${family.id}.safetensors`)));
   const rows = (name: string, count: number) => rowsOf(tensors.get(name)!.data, count);
   const photos = await Promise.all(files.photos.map((photo) => readFile(join(folder, 'photos', photo))));
-  const embeddings = (input: object[]) => embed(url, model, input);
+  const embeddings = (input: object[]) => embed(url, { model, input });
   const images = await embeddings(photos.map((photo) => ({ image: photo.toString('base64') })));
   return {
     images: worst(images, rows('images', photos.length)),
@@ -87,17 +88,6 @@ function rowsOf(data: unknown, count: number): ArrayLike<number>[] {
 
 const worst = (a: readonly Float32Array[], b: readonly ArrayLike<number>[]): number =>
   Math.min(...a.map((row, i) => row.reduce((sum, x, k) => sum + x * b[i][k], 0)));
-
-async function embed(url: URL, model: string, input: object[]): Promise<Float32Array[]> {
-  const response = await fetch(new URL('/v1/embeddings', url), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model, input, encoding_format: 'base64' }),
-  });
-  const answer = (await response.json()) as { data: { embedding: string }[]; detail?: string };
-  if (!response.ok) throw new Error(`${model}: ${answer.detail ?? JSON.stringify(answer)}`);
-  return answer.data.map(({ embedding }) => new Float32Array(new Uint8Array(Buffer.from(embedding, 'base64')).buffer));
-}
 
 async function pixelDifference(
   { image }: ModelManifest,

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSafeTensors } from '../../src/clip/safetensors.ts';
+import { embed } from './embed.ts';
 import { runExporter } from './exporter.ts';
 import { withWorker } from './workerd.ts';
 
@@ -52,16 +53,7 @@ function embeddings(files: readonly string[]): Promise<Float32Array[]> {
     const rows: Float32Array[] = [];
     for (let start = 0; start < files.length; start += BATCH) {
       const images = await Promise.all(files.slice(start, start + BATCH).map((file) => readFile(file, 'base64')));
-      const response = await fetch(new URL('/v1/embeddings', url), {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ input: images.map((image) => ({ image })), encoding_format: 'base64' }),
-      });
-      const answer = (await response.json()) as { data: { embedding: string }[]; detail?: string };
-      if (!response.ok) throw new Error(answer.detail);
-      for (const { embedding } of answer.data) {
-        rows.push(new Float32Array(new Uint8Array(Buffer.from(embedding, 'base64')).buffer));
-      }
+      rows.push(...(await embed(url, { input: images.map((image) => ({ image })) })));
     }
     return rows;
   });
